@@ -1,0 +1,29 @@
+//! The words that every side of the TDX interface shares.
+//!
+//! Numbers, layouts and types of module 1.5 and of GHCI, each with the section of
+//! the reference it follows (the keys are in `docs/spec.md`). No CPU instruction, no
+//! device, no allocation, no unsafe; nothing here panics on a value from outside.
+#![no_std]
+#[cfg(test)]
+extern crate std;
+
+pub mod attributes;
+mod counts;
+pub mod exit;
+pub mod field;
+pub mod ghci;
+mod gpa;
+pub mod leaf;
+mod regs;
+mod status;
+pub mod td_params;
+pub mod tdmr;
+mod ve;
+pub mod verdict;
+
+pub use counts::Counts;
+pub use ghci::GhciStatus;
+pub use gpa::{AddressError, Gpa, GpaWidth, Hpa, PAGE_SIZE, PageLevel, PrivateGpa, SharedGpa};
+pub use regs::{Gpr, Regs};
+pub use status::{Operand, Status};
+pub use ve::{EptQualification, ExitReason, IoQualification, IoWidth, VeInfo};

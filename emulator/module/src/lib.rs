@@ -1,0 +1,4 @@
+//! Placeholder.
+#![no_std]
+pub mod machine;
+pub mod virt;
