@@ -1,0 +1,198 @@
+//! What independent witnesses must agree on after a run that passed.
+//!
+//! * MRTD: computed from the image file here, measured page by page by the module.
+//! * Counts of #VEs, TDCALLs and VP.VMCALLs: kept by the kernel, and by the module.
+//! * Memory: the VMM got every page back that it had given to the trust domain.
+
+use std::fmt;
+
+use abi::{Counts, leaf::tdg};
+
+use crate::Report;
+
+/// The kernel's line: what it counted between its first and its last VP.INFO.
+const KERNEL_COUNTS: &str = "counts from vp_info to vp_info: ";
+/// The module's line at the TD's VP.INFO number *n*, which follows.
+const MODULE_COUNTS: &str = "module: counts at vp_info ";
+
+/// What was agreed on.
+#[derive(Clone, Debug)]
+pub struct Agreement {
+    /// What the kernel and the module both counted.
+    pub counts: Counts,
+    /// The VMM's own line about the pages it got back.
+    pub reclaimed: String,
+}
+
+/// One thing that two witnesses see differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    what: String,
+    sides: [(&'static str, String); 2],
+}
+
+/// Compares; `mrtd` is what the image file says it must be, in lower-case hex.
+pub fn compare(report: &Report, mrtd: &str) -> Result<Agreement, Vec<Difference>> {
+    let mut differences = Vec::new();
+    let vmm_line = |prefix: &str| {
+        report.vmm_log.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or("(no line)")
+    };
+    let measured = vmm_line("vmm: mrtd ");
+    if measured != mrtd {
+        differences.push(Difference::new("mrtd", ("image", mrtd), ("module", measured)));
+    }
+    let reclaimed = vmm_line("vmm: reclaimed ");
+    if !reclaimed.ends_with("none left") {
+        let expected = ("expected", "reclaimed …, none left");
+        differences.push(Difference::new("pages", expected, ("VMM", reclaimed)));
+    }
+    let counts = match counted(report) {
+        Ok([kernel, module]) => {
+            differences.extend(count_differences(&kernel, &module));
+            kernel
+        }
+        Err(missing) => {
+            differences.push(missing);
+            Counts::new()
+        }
+    };
+    if differences.is_empty() {
+        Ok(Agreement { counts, reclaimed: reclaimed.to_owned() })
+    } else {
+        Err(differences)
+    }
+}
+
+/// The same stretch of the run as the kernel and as the module counted it.
+fn counted(report: &Report) -> Result<[Counts; 2], Difference> {
+    let missing = |what: &str, who| Difference::new(what, ("expected", "a line"), (who, "none"));
+    let line = report.console.lines().rev().find_map(|line| line.strip_prefix(KERNEL_COUNTS));
+    let kernel = Counts::parse(line.ok_or_else(|| missing("counts", "kernel"))?);
+    let snapshots: Vec<Counts> = report
+        .module_log
+        .lines()
+        .filter_map(|line| line.strip_prefix(MODULE_COUNTS).map(Counts::parse))
+        .collect();
+    // The kernel starts to count when its first VP.INFO returns and counts the later
+    // ones; boot's are the snapshots before.
+    let later = usize::try_from(kernel.tdcall(tdg::VP_INFO)).unwrap_or(usize::MAX);
+    let snapshot = |back: usize| snapshots.len().checked_sub(back).and_then(|i| snapshots.get(i));
+    let last = snapshot(1).ok_or_else(|| missing("counts", "module"))?;
+    let first = snapshot(later.saturating_add(1)).ok_or_else(|| {
+        let seen = snapshots.len().to_string();
+        Difference::new("VP.INFO calls", ("kernel", &(later + 1).to_string()), ("module", &seen))
+    })?;
+    Ok([kernel, last.since(first)])
+}
+
+fn count_differences(kernel: &Counts, module: &Counts) -> Vec<Difference> {
+    let [left, right] = [kernel.to_string(), module.to_string()];
+    let value = |text: &str, name: &str| {
+        let words = text.split(' ').filter_map(|word| word.split_once('='));
+        words.into_iter().find(|(n, _)| *n == name).map_or("0", |(_, value)| value).to_owned()
+    };
+    let all = left.split(' ').chain(right.split(' '));
+    let mut names: Vec<&str> = all.filter_map(|w| w.split_once('=')).map(|(n, _)| n).collect();
+    names.sort_unstable();
+    names.dedup();
+    let row = |name| {
+        let [kernel, module] = [value(&left, name), value(&right, name)];
+        (kernel != module).then(|| Difference::new(name, ("kernel", &kernel), ("module", &module)))
+    };
+    names.into_iter().filter_map(row).collect()
+}
+
+impl Difference {
+    fn new(what: &str, left: (&'static str, &str), right: (&'static str, &str)) -> Self {
+        let own = |(who, value): (&'static str, &str)| (who, value.to_owned());
+        Self { what: what.to_owned(), sides: [own(left), own(right)] }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [(left, a), (right, b)] = &self.sides;
+        write!(f, "{:<14} {left:>8}: {a:<12} {right:>8}: {b}", self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Exit;
+    use std::time::Duration;
+
+    /// Boot calls VP.INFO once, the kernel three times.
+    fn report() -> Report {
+        Report {
+            exit: Exit::Verdict(0x10),
+            console: "counts from vp_info to vp_info: ve.30=2 tdcall.0=2 tdcall.1=2 tdcall.3=2 \
+                      vmcall.0x1e=2\n"
+                .into(),
+            vmm_log: "vmm: mrtd abc\nvmm: reclaimed 77 pages, none left\n".into(),
+            module_log: "module: counts at vp_info 1 tdcall.1=1 tdcall.6=9\n\
+                         module: counts at vp_info 2 ve.30=5 tdcall.0=5 tdcall.1=2 tdcall.3=5 \
+                         tdcall.6=9 vmcall.0x1e=5\n\
+                         module: counts at vp_info 3 ve.30=6 tdcall.0=6 tdcall.1=3 tdcall.3=6 \
+                         tdcall.6=9 vmcall.0x1e=6\n\
+                         module: counts at vp_info 4 ve.30=7 tdcall.0=7 tdcall.1=4 tdcall.3=7 \
+                         tdcall.6=9 vmcall.0x1e=7\n\
+                         module: counts at end ve.30=99\n"
+                .into(),
+            qemu_log: String::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn lines(differences: &[Difference]) -> Vec<String> {
+        differences.iter().map(|d| d.to_string().split_whitespace().collect()).collect()
+    }
+
+    #[test]
+    fn equal_witnesses_agree() {
+        let agreement = compare(&report(), "abc").unwrap();
+        assert_eq!(agreement.counts.ve(30), 2);
+        assert_eq!(agreement.reclaimed, "77 pages, none left");
+    }
+
+    #[test]
+    fn each_counter_that_differs_is_a_row() {
+        let mut report = report();
+        report.console = report.console.replace("ve.30=2", "ve.30=3 ve.10=1");
+        let differences = compare(&report, "abc").unwrap_err();
+        let rows = ["ve.10kernel:1module:0", "ve.30kernel:3module:2"];
+        assert_eq!(lines(&differences), rows);
+    }
+
+    #[test]
+    fn another_measurement_is_a_difference() {
+        assert_eq!(lines(&compare(&report(), "abd").unwrap_err()), ["mrtdimage:abdmodule:abc"]);
+    }
+
+    #[test]
+    fn pages_that_stay_behind_are_a_difference() {
+        let mut report = report();
+        report.vmm_log = report.vmm_log.replace("none left", "2 left");
+        assert_eq!(compare(&report, "abc").unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn silence_never_agrees() {
+        let without = |silence: fn(&mut Report)| {
+            let mut report = report();
+            silence(&mut report);
+            compare(&report, "abc").unwrap_err().len()
+        };
+        assert_eq!(without(|report| report.console.clear()), 1);
+        assert_eq!(without(|report| report.module_log.clear()), 1);
+        assert_eq!(without(|report| report.vmm_log.clear()), 2);
+    }
+
+    #[test]
+    fn a_kernel_that_claims_more_calls_than_were_made_is_caught() {
+        let mut report = report();
+        report.console = report.console.replace("tdcall.1=2", "tdcall.1=9");
+        let differences = compare(&report, "abc").unwrap_err();
+        assert_eq!(lines(&differences), ["VP.INFOcallskernel:10module:4"]);
+    }
+}

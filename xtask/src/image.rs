@@ -1,0 +1,67 @@
+//! `cargo xtask image`: the trust domain's image and what it measures to.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use harness::paths;
+use image::{Metadata, PageOrder, Parts, layout};
+use sha2::{Digest, Sha256};
+use xshell::Shell;
+
+use crate::{bare, flags};
+
+pub(crate) fn run(sh: &Shell, flags: &flags::Image) -> Result<ExitCode> {
+    let packages = if flags.kernel.is_some() { &bare::TD[..1] } else { &bare::TD[..] };
+    bare::build(sh, packages)?;
+    let kernel = flags.kernel.clone().unwrap_or_else(|| paths::bare("kernel"));
+    let output = flags.output.clone().unwrap_or_else(|| paths::image("td"));
+    let image = write(&kernel, &output)?;
+    println!("image              {}", output.display());
+    println!("size               {} bytes", image.len());
+    println!("sha256             {}", hex(&Sha256::digest(&image)));
+    println!("MRTD, KVM >= 6.16  {}", mrtd(&image, PageOrder::Interleaved)?);
+    println!("MRTD, older KVM    {}", mrtd(&image, PageOrder::TwoPass)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puts boot and `kernel` together into the image `output`.
+pub(crate) fn write(kernel: &Path, output: &Path) -> Result<Vec<u8>> {
+    let boot = bare::flatten(&read(&paths::bare("boot"))?)?;
+    let kernel_elf = read(kernel)?;
+    let parts = Parts {
+        kernel_elf: &kernel_elf,
+        boot: &boot,
+        td_hob: layout::TD_HOB,
+        temp_mem: &[layout::TEMP_MEM],
+    };
+    let mut image = vec![0; image::image_size(&parts)?];
+    image::assemble(&parts, &mut image)?;
+    if let Some(folder) = output.parent() {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    fs::write(output, &image).with_context(|| output.display().to_string())?;
+    Ok(image)
+}
+
+/// Reads an image and checks it as every VMM would: a bad one is never booted.
+pub(crate) fn checked(path: &Path) -> Result<Vec<u8>> {
+    let image = read(path)?;
+    Metadata::parse(&image).with_context(|| format!("{} is refused", path.display()))?;
+    Ok(image)
+}
+
+/// The MRTD of `image` in hex, as the VMM prints the measured one.
+pub(crate) fn mrtd(image: &[u8], order: PageOrder) -> Result<String> {
+    Ok(hex(&image::measure(image, order)?))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask run`: builds, boots, and compares what the witnesses say.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use harness::qemu::OLDEST_WITH_TDX;
+use harness::verdict::{self, Layer};
+use harness::{Machine, Options, Report, command_line, crosscheck, paths};
+use image::PageOrder;
+use xshell::Shell;
+
+use crate::{bare, flags, image as td_image, qemu};
+
+/// The VMM's own watchdog ends a run this long before QEMU is killed: it can still
+/// say what the trust domain did last.
+const WATCHDOG_LEAD: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
+    let qemu = qemu::ensure(sh, flags.qemu.as_deref())?;
+    let options = options(flags);
+    // An image that was given is checked before anything is built.
+    let given = flags.image.as_deref().map(td_image::checked).transpose()?;
+    let hardware = matches!(options.machine, Machine::Kvm);
+    ensure!(
+        !hardware || qemu.version >= OLDEST_WITH_TDX,
+        "this is a TDX host, but QEMU {} cannot use it: {OLDEST_WITH_TDX} can, or add --emulator",
+        qemu.version
+    );
+    let emulator = if hardware { &[][..] } else { &bare::EMULATOR };
+    let td = if given.is_some() { &[][..] } else { &bare::TD };
+    let packages = [td, emulator].concat();
+    if !packages.is_empty() {
+        bare::build(sh, &packages)?;
+    }
+    let image = match given {
+        Some(image) => image,
+        None => td_image::write(&paths::bare("kernel"), &options.image)?,
+    };
+    let mrtd = td_image::mrtd(&image, PageOrder::Interleaved)?;
+
+    if flags.print_command {
+        let command = qemu.command();
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let words = words.map(ToOwned::to_owned).chain(command_line(&options));
+        println!(
+            "{}",
+            words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let place = if hardware { "TDX host" } else { "emulated TDX module" };
+    eprintln!("booting {} on QEMU {} ({place})", options.image.display(), qemu.version);
+    let report = harness::boot(&qemu, &options)?;
+    Ok(ExitCode::from(conclude(&report, &mrtd, &options)))
+}
+
+fn options(flags: &flags::Run) -> Options {
+    let timeout = Duration::from_secs(flags.timeout.unwrap_or(30));
+    let machine = if !flags.emulator && has_tdx() {
+        Machine::Kvm
+    } else {
+        Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("vmm") }
+    };
+    let watchdog = timeout.checked_sub(WATCHDOG_LEAD).unwrap_or(timeout / 2);
+    Options {
+        machine,
+        image: flags.image.clone().unwrap_or_else(|| paths::image("td")),
+        memory_bytes: flags.memory.map_or(64 << 20, |size| size.0),
+        attributes: flags.attributes.map_or(1 << 28, |bits| bits.0),
+        gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
+        config: format!("timeout={}", watchdog.as_millis()),
+        timeout,
+        logs: paths::run("run"),
+        echo: true,
+    }
+}
+
+/// Whether KVM here can run trust domains. [TDVF 3.1]
+fn has_tdx() -> bool {
+    let parameter = fs::read_to_string("/sys/module/kvm_intel/parameters/tdx");
+    let enabled = parameter.is_ok_and(|text| matches!(text.trim(), "Y" | "1"));
+    enabled && File::options().read(true).write(true).open("/dev/kvm").is_ok()
+}
+
+/// Says on stderr how it went; the exit code.
+fn conclude(report: &Report, mrtd: &str, options: &Options) -> u8 {
+    let seconds = report.elapsed.as_secs_f64();
+    let judgement = verdict::judge(report);
+    let logs: PathBuf = options.logs.clone();
+    if let Some(layer) = judgement.layer {
+        let code = judgement.code;
+        eprintln!("{layer} at fault: {} (exit {code}, logs in {})", judgement.text, logs.display());
+        return code;
+    }
+    if matches!(options.machine, Machine::Kvm) {
+        eprintln!("passed in {seconds:.2} s on TDX hardware; MRTD must be {mrtd}");
+        return verdict::PASSED;
+    }
+    match crosscheck::compare(report, mrtd) {
+        Ok(agreement) => {
+            eprintln!("passed in {seconds:.2} s");
+            eprintln!(
+                "  MRTD    {mrtd}\n          computed from the image = measured by the module"
+            );
+            eprintln!("  counts  {}\n          kernel = module", agreement.counts);
+            eprintln!("  memory  reclaimed {}", agreement.reclaimed);
+            verdict::PASSED
+        }
+        Err(differences) => {
+            let (layer, code) = (Layer::Kernel, verdict::FAILED);
+            eprintln!(
+                "{layer} or module at fault: they differ (exit {code}, logs in {})",
+                logs.display()
+            );
+            for difference in differences {
+                eprintln!("  {difference}");
+            }
+            code
+        }
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_commands_can_be_pasted() {
+        assert_eq!(
+            quoted("name=opt/tdlet/config,string=a=1,,b=2"),
+            "name=opt/tdlet/config,string=a=1,,b=2"
+        );
+        assert_eq!(quoted("my file's"), r"'my file'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}
