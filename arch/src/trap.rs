@@ -19,9 +19,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::Regs;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
-use x86_64::instructions::tables::load_tss;
+use x86_64::instructions::tables::{lidt, load_tss};
+use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
-use x86_64::structures::idt::InterruptDescriptorTable;
 use x86_64::structures::tss::TaskStateSegment;
 use x86_64::{PrivilegeLevel, VirtAddr};
 
@@ -83,13 +83,15 @@ pub type Handler = fn(&mut TrapFrame);
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 
 /// Descriptor tables and trap stacks of one CPU: 40 KiB, in a [`crate::BootCell`].
+///
+/// All zero until [`init`], so that a static one costs no byte of the binary.
 #[repr(C, align(16))]
 pub struct Tables {
     shared: [u8; 2048],
     own: [[u8; 8192]; 4],
-    gdt: GlobalDescriptorTable,
-    tss: TaskStateSegment,
-    idt: InterruptDescriptorTable,
+    gates: [[u64; 2]; 256],
+    gdt: Option<GlobalDescriptorTable>,
+    tss: Option<TaskStateSegment>,
 }
 
 impl Tables {
@@ -100,9 +102,9 @@ impl Tables {
         Self {
             shared: [0; 2048],
             own: [[0; 8192]; 4],
-            gdt: GlobalDescriptorTable::new(),
-            tss: TaskStateSegment::new(),
-            idt: InterruptDescriptorTable::new(),
+            gates: [[0; 2]; 256],
+            gdt: None,
+            tss: None,
         }
     }
 }
@@ -128,18 +130,25 @@ impl fmt::Debug for Tables {
 pub unsafe fn init(tables: &'static mut Tables, handler: Handler) {
     HANDLER.store(handler as usize, Ordering::Release);
     let top = |stack: &[u8]| VirtAddr::from_ptr(stack.as_ptr_range().end);
-    tables.tss.interrupt_stack_table[0] = top(&tables.shared);
+    let tss = tables.tss.insert(TaskStateSegment::new());
+    tss.interrupt_stack_table[0] = top(&tables.shared);
     for (index, stack) in tables.own.iter().enumerate() {
-        tables.tss.interrupt_stack_table[index + 1] = top(stack);
+        tss.interrupt_stack_table[index + 1] = top(stack);
     }
-    for vector in 0..=255u8 {
-        set_gate(&mut tables.idt, vector);
+    for (vector, entry) in (0..=255).zip(&mut tables.gates) {
+        *entry = gate(vector);
     }
-    let code = tables.gdt.append(Descriptor::kernel_code_segment());
-    let data = tables.gdt.append(Descriptor::kernel_data_segment());
-    let task = tables.gdt.append(Descriptor::tss_segment(&tables.tss));
-    tables.gdt.load();
-    tables.idt.load();
+    let gdt = tables.gdt.insert(GlobalDescriptorTable::new());
+    let code = gdt.append(Descriptor::kernel_code_segment());
+    let data = gdt.append(Descriptor::kernel_data_segment());
+    let task = gdt.append(Descriptor::tss_segment(tss));
+    gdt.load();
+    let idt = DescriptorTablePointer {
+        limit: (size_of_val(&tables.gates) - 1) as u16,
+        base: VirtAddr::from_ptr(&raw const tables.gates),
+    };
+    // SAFETY: the gates lead to the stubs, and the table stays mapped for ever.
+    unsafe { lidt(&idt) };
     // SAFETY: `code` names the flat 64-bit code segment just appended and loaded.
     unsafe { CS::set_reg(code) };
     for set in [SS::set_reg, DS::set_reg, ES::set_reg] {
@@ -161,9 +170,9 @@ const fn stack_of(vector: u8) -> u16 {
     }
 }
 
-/// Points a gate at its stub. The gates are written as raw descriptors, because the
-/// typed entries of vectors with error codes take only `x86-interrupt` functions.
-fn set_gate(idt: &mut InterruptDescriptorTable, vector: u8) {
+/// The gate of `vector`, leading to its stub. A raw descriptor, because the typed
+/// entries of vectors with error codes take only `x86-interrupt` functions.
+fn gate(vector: u8) -> [u64; 2] {
     let stubs = &raw const arch_trap_stubs;
     let stub = stubs.addr() as u64 + u64::from(vector) * STUB_BYTES;
     let present_interrupt_gate = 0x8E00 | u64::from(PrivilegeLevel::Ring0 as u8) << 13;
@@ -172,13 +181,8 @@ fn set_gate(idt: &mut InterruptDescriptorTable, vector: u8) {
         | u64::from(stack_of(vector) + 1) << 32
         | present_interrupt_gate << 32
         | (stub >> 16 & 0xFFFF) << 48;
-    let gates = (&raw mut *idt).cast::<[u64; 2]>();
-    // SAFETY: the IDT is 256 descriptors of 16 bytes (asserted below), and `vector` is
-    // below 256.
-    unsafe { *gates.add(usize::from(vector)) = [low, stub >> 32] };
+    [low, stub >> 32]
 }
-
-const _: () = assert!(size_of::<InterruptDescriptorTable>() == 256 * 16);
 
 /// Called by the stubs with the frame they built.
 #[unsafe(no_mangle)]
