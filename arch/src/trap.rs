@@ -99,13 +99,7 @@ impl Tables {
     #[must_use]
     #[expect(clippy::large_stack_arrays, reason = "evaluated into a static")]
     pub const fn new() -> Self {
-        Self {
-            shared: [0; 2048],
-            own: [[0; 8192]; 4],
-            gates: [[0; 2]; 256],
-            gdt: None,
-            tss: None,
-        }
+        Self { shared: [0; 2048], own: [[0; 8192]; 4], gates: [[0; 2]; 256], gdt: None, tss: None }
     }
 }
 
