@@ -1,2 +1,28 @@
-//! Placeholder.
+//! The call: TDCALL and SEAMCALL through one template, and the leaves typed over it.
+//!
+//! VP.VMCALL and VP.ENTER are leaves with more registers, not another kind of call;
+//! that is what the mailing-list thread this project starts from argued for.
+//!
+//! * [`guest`]: leaves of the TDX module, from inside a TD.
+//! * [`ghci`]: VP.VMCALL functions, answered by the VMM.
+//! * [`host`]: leaves of the TDX module, from the VMM.
+//!
+//! Rules that hold at every call site:
+//!
+//! * Only the registers that the leaf uses are loaded, and a VP.VMCALL exposes only the
+//!   registers that its function needs. RBP is never exposed.
+//! * The VMM may write every exposed register, so each is an output to the compiler.
+//! * After a VP.VMCALL, and after TDH.VP.ENTER, registers that the caller did not ask for
+//!   are zero again: no value of the other side lingers.
+//! * Busy answers are retried with a bound; nothing here loops for ever.
+//! * Nothing here panics.
 #![no_std]
+#[cfg(test)]
+extern crate std;
+
+#[macro_use]
+mod raw;
+pub mod ghci;
+pub mod guest;
+pub mod host;
+mod retry;
