@@ -8,6 +8,7 @@
 //!
 //! Nothing here builds: [`fixture`] asks `cargo xtask build` for that, once.
 
+pub mod corrupt;
 pub mod crosscheck;
 pub mod fixture;
 mod launch;

@@ -1,0 +1,192 @@
+//! `cargo xtask` as a user types it, over a fake QEMU.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use harness::{fixture, paths};
+use image::PageOrder;
+
+use crate::fake;
+
+/// What a user must type where xtask may not.
+const INSTALL: &str =
+    "as root, run: apt-get update && apt-get install -y --no-install-recommends qemu-system-x86";
+
+/// Exit code, standard output, standard error.
+fn outcome(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn run(qemu: &str, more: &[&str]) -> (i32, String, String) {
+    let mut command = fixture::xtask();
+    outcome(command.args(["run", "--emulator", "--qemu", qemu]).args(more).output().unwrap())
+}
+
+/// A run that everybody agrees on, if `kernel` is `ve.30=1 tdcall.1=1`.
+fn witnesses(kernel: &str) -> String {
+    let image = fs::read(paths::image("td")).unwrap();
+    let mrtd = image::measure(&image, PageOrder::Interleaved).unwrap();
+    let mrtd: String = mrtd.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        r#"
+        echo 'vmm: mrtd {mrtd}' >"$vmm"; echo 'vmm: reclaimed 9 pages, none left' >>"$vmm"
+        echo 'module: counts at vp_info 1 ve.30=5 tdcall.1=1' >"$module"
+        echo 'module: counts at vp_info 2 ve.30=6 tdcall.1=2' >>"$module"
+        echo 'counts from vp_info to vp_info: {kernel}'; exit 33"#
+    )
+}
+
+#[test]
+fn a_run_on_which_all_agree_passes() {
+    fixture::xtask();
+    let qemu = fake::qemu("run-passes", &witnesses("ve.30=1 tdcall.1=1"));
+    let (code, stdout, stderr) = run(&qemu, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    // Standard output is the console and nothing else.
+    assert_eq!(stdout, "counts from vp_info to vp_info: ve.30=1 tdcall.1=1\n");
+    assert!(stderr.contains("kernel = module"), "{stderr}");
+    assert!(stderr.contains("reclaimed 9 pages, none left"), "{stderr}");
+}
+
+#[test]
+fn a_kernel_that_counts_otherwise_fails_the_run_and_is_shown() {
+    fixture::xtask();
+    let qemu = fake::qemu("run-differs", &witnesses("ve.30=2 ve.10=7 tdcall.1=1"));
+    let (code, _, stderr) = run(&qemu, &[]);
+    assert_eq!(code, 1, "{stderr}");
+    let rows: Vec<Vec<&str>> = stderr.lines().map(|row| row.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["ve.10", "kernel:", "7", "module:", "0"]), "{stderr}");
+    assert!(rows.contains(&vec!["ve.30", "kernel:", "2", "module:", "1"]), "{stderr}");
+}
+
+#[test]
+fn another_measurement_fails_the_run() {
+    fixture::xtask();
+    let body = witnesses("ve.30=1 tdcall.1=1").replace("vmm: mrtd ", "vmm: mrtd 00");
+    let (code, _, stderr) = run(&fake::qemu("run-mrtd", &body), &[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("mrtd"), "{stderr}");
+}
+
+#[test]
+fn each_verdict_has_an_exit_code_and_a_line_that_names_the_layer() {
+    let rows = [
+        (35, 1, "kernel at fault"),
+        (39, 3, "firmware at fault"),
+        (41, 4, "kernel at fault"),
+        (43, 5, "kernel at fault"),
+        (45, 2, "firmware at fault"),
+        (47, 1, "module at fault"),
+        (49, 1, "VMM at fault"),
+        (1, 2, "QEMU at fault"),
+        (0, 1, "module at fault"),
+    ];
+    for (status, expected, line) in rows {
+        let body = format!("echo 'kernel: hello'; echo 'it broke' >&2; exit {status}");
+        let (code, _, stderr) = run(&fake::qemu("run-verdicts", &body), &[]);
+        assert_eq!(code, expected, "status {status}: {stderr}");
+        assert_eq!(stderr.matches(" at fault").count(), 1, "status {status}: {stderr}");
+        assert!(stderr.contains(line), "status {status}: {stderr}");
+    }
+}
+
+#[test]
+fn a_hang_ends_at_the_timeout_with_the_last_words() {
+    fixture::xtask();
+    let qemu = fake::qemu("run-hangs", "echo 'kernel: here I am'; exec sleep 60");
+    let start = Instant::now();
+    let (code, _, stderr) = run(&qemu, &["--timeout", "1"]);
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("kernel: here I am"), "{stderr}");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn options_reach_qemu() {
+    let qemu = fake::qemu("run-options", r#"for word; do echo "$word"; done; exit 39"#);
+    let options =
+        ["--memory", "128M", "--gpaw", "52", "--attributes", "10000001", "--timeout", "7"];
+    let (_, stdout, _) = run(&qemu, &options);
+    let words: Vec<&str> = stdout.lines().collect();
+    assert!(words.contains(&"256M"), "{stdout}");
+    let config = "name=opt/tdlet/config,string=\
+                  memory=134217728,,attributes=0x10000001,,gpaw=52,,timeout=5000";
+    assert!(words.contains(&config), "{stdout}");
+    let (code, printed, _) = run(&qemu, &[&options[..], &["--print-command"]].concat());
+    assert_eq!((code, printed.lines().count()), (0, 1));
+    assert!(words.iter().all(|word| printed.contains(word)), "{printed}");
+}
+
+#[test]
+fn a_qemu_that_is_not_there_is_answered_with_the_command() {
+    let (code, _, stderr) = run("/nonexistent", &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains(INSTALL), "{stderr}");
+}
+
+#[test]
+fn without_qemu_and_without_root_nothing_is_installed() {
+    fixture::xtask();
+    // A copy that anybody may execute, and a PATH without QEMU, sudo and apt-get.
+    let folder = std::env::temp_dir().join(format!("tdlet-no-qemu-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.join("xtask");
+    fs::copy(fixture::xtask().get_program(), &copy).unwrap();
+    let mut command = Command::new(&copy);
+    command.args(["run", "--emulator"]).env("PATH", "/nonexistent").current_dir("/");
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(65534);
+    }
+    let (code, _, stderr) = outcome(command.output().unwrap());
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains(INSTALL), "{stderr}");
+    assert!(!stderr.contains("installing"), "{stderr}");
+}
+
+#[test]
+fn an_old_qemu_is_refused() {
+    let (code, _, stderr) = run(&fake::versioned("run-old", "6.2.0", "exit 33"), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("QEMU 6.2.0; tdlet needs 7.2.15"), "{stderr}");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_help_with_0() {
+    let xtask = |words: &[&str]| outcome(fixture::xtask().args(words).output().unwrap());
+    for wrong in [&["fly"][..], &["run", "--memory", "3X"], &["run", "--gpaw", "57"], &[]] {
+        let (code, _, stderr) = xtask(wrong);
+        assert_eq!(code, 2, "{wrong:?}: {stderr}");
+        assert!(!stderr.is_empty(), "{wrong:?}");
+    }
+    for verb in ["run", "image", "test", "build", "tidy", "ci"] {
+        let (code, stdout, _) = xtask(&[verb, "--help"]);
+        assert_eq!(code, 0, "{verb}");
+        assert!(stdout.contains(&format!("xtask {verb}")), "{verb}: {stdout}");
+    }
+}
+
+#[test]
+fn image_prints_what_it_wrote() {
+    fixture::xtask();
+    let path = fixture::scratch("image").join("td.fd");
+    let output = fixture::xtask().args(["image", "--output"]).arg(&path).output().unwrap();
+    let (code, stdout, stderr) = outcome(output);
+    assert_eq!(code, 0, "{stderr}");
+    let image = fs::read(&path).unwrap();
+    assert_eq!(image, fs::read(paths::image("td")).unwrap());
+    assert!(stdout.contains(&format!("{} bytes", image.len())), "{stdout}");
+    let sum = outcome(Command::new("sha256sum").arg(&path).output().unwrap()).1;
+    assert!(stdout.contains(sum.split(' ').next().unwrap()), "{stdout}");
+    let mrtds: Vec<&str> = stdout
+        .lines()
+        .filter_map(|line| line.starts_with("MRTD").then(|| line.split(' ').next_back())?)
+        .collect();
+    assert_eq!(mrtds.len(), 2, "{stdout}");
+    assert!(mrtds[0] != mrtds[1] && mrtds.iter().all(|mrtd| mrtd.len() == 96), "{stdout}");
+}
