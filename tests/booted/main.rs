@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Tests that boot: one boot each, with a deadline, judged by the verdict and the logs.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
+
+mod failures;
+mod images;
+mod isolation;
+mod no_trust_domain;
+mod options;
+mod proof;
+mod versions;

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use harness::{fixture, paths};
+use harness::{crosscheck, fixture, paths};
 use image::PageOrder;
 
 use crate::fake;
@@ -21,16 +21,19 @@ fn outcome(output: Output) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn run(qemu: &str, more: &[&str]) -> (i32, String, String) {
-    let mut command = fixture::xtask();
-    outcome(command.args(["run", "--emulator", "--qemu", qemu]).args(more).output().unwrap())
+/// `cargo xtask run` with a fake QEMU that does `body`.
+fn run(test: &str, body: &str, more: &[&str]) -> (i32, String, String) {
+    run_on(test, &fake::qemu(test, body), more)
+}
+
+fn run_on(test: &str, qemu: &str, more: &[&str]) -> (i32, String, String) {
+    outcome(fixture::xtask_run(test).args(["--qemu", qemu]).args(more).output().unwrap())
 }
 
 /// A run that everybody agrees on, if `kernel` is `ve.30=1 tdcall.1=1`.
 fn witnesses(kernel: &str) -> String {
     let image = fs::read(paths::image("td")).unwrap();
-    let mrtd = image::measure(&image, PageOrder::Interleaved).unwrap();
-    let mrtd: String = mrtd.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mrtd = crosscheck::mrtd(&image, PageOrder::Interleaved).unwrap();
     format!(
         r#"
         echo 'vmm: mrtd {mrtd}' >"$vmm"; echo 'vmm: reclaimed 9 pages, none left' >>"$vmm"
@@ -43,8 +46,7 @@ fn witnesses(kernel: &str) -> String {
 #[test]
 fn a_run_on_which_all_agree_passes() {
     fixture::xtask();
-    let qemu = fake::qemu("run-passes", &witnesses("ve.30=1 tdcall.1=1"));
-    let (code, stdout, stderr) = run(&qemu, &[]);
+    let (code, stdout, stderr) = run("run-passes", &witnesses("ve.30=1 tdcall.1=1"), &[]);
     assert_eq!(code, 0, "{stderr}");
     // Standard output is the console and nothing else.
     assert_eq!(stdout, "counts from vp_info to vp_info: ve.30=1 tdcall.1=1\n");
@@ -55,8 +57,7 @@ fn a_run_on_which_all_agree_passes() {
 #[test]
 fn a_kernel_that_counts_otherwise_fails_the_run_and_is_shown() {
     fixture::xtask();
-    let qemu = fake::qemu("run-differs", &witnesses("ve.30=2 ve.10=7 tdcall.1=1"));
-    let (code, _, stderr) = run(&qemu, &[]);
+    let (code, _, stderr) = run("run-differs", &witnesses("ve.30=2 ve.10=7 tdcall.1=1"), &[]);
     assert_eq!(code, 1, "{stderr}");
     let rows: Vec<Vec<&str>> = stderr.lines().map(|row| row.split_whitespace().collect()).collect();
     assert!(rows.contains(&vec!["ve.10", "kernel:", "7", "module:", "0"]), "{stderr}");
@@ -67,7 +68,7 @@ fn a_kernel_that_counts_otherwise_fails_the_run_and_is_shown() {
 fn another_measurement_fails_the_run() {
     fixture::xtask();
     let body = witnesses("ve.30=1 tdcall.1=1").replace("vmm: mrtd ", "vmm: mrtd 00");
-    let (code, _, stderr) = run(&fake::qemu("run-mrtd", &body), &[]);
+    let (code, _, stderr) = run("run-mrtd", &body, &[]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("mrtd"), "{stderr}");
 }
@@ -87,7 +88,7 @@ fn each_verdict_has_an_exit_code_and_a_line_that_names_the_layer() {
     ];
     for (status, expected, line) in rows {
         let body = format!("echo 'kernel: hello'; echo 'it broke' >&2; exit {status}");
-        let (code, _, stderr) = run(&fake::qemu("run-verdicts", &body), &[]);
+        let (code, _, stderr) = run("run-verdicts", &body, &[]);
         assert_eq!(code, expected, "status {status}: {stderr}");
         assert_eq!(stderr.matches(" at fault").count(), 1, "status {status}: {stderr}");
         assert!(stderr.contains(line), "status {status}: {stderr}");
@@ -97,9 +98,9 @@ fn each_verdict_has_an_exit_code_and_a_line_that_names_the_layer() {
 #[test]
 fn a_hang_ends_at_the_timeout_with_the_last_words() {
     fixture::xtask();
-    let qemu = fake::qemu("run-hangs", "echo 'kernel: here I am'; exec sleep 60");
     let start = Instant::now();
-    let (code, _, stderr) = run(&qemu, &["--timeout", "1"]);
+    let body = "echo 'kernel: here I am'; exec sleep 60";
+    let (code, _, stderr) = run("run-hangs", body, &["--timeout", "1"]);
     assert_eq!(code, 5, "{stderr}");
     assert!(stderr.contains("kernel: here I am"), "{stderr}");
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
@@ -107,23 +108,24 @@ fn a_hang_ends_at_the_timeout_with_the_last_words() {
 
 #[test]
 fn options_reach_qemu() {
-    let qemu = fake::qemu("run-options", r#"for word; do echo "$word"; done; exit 39"#);
+    let body = r#"for word; do echo "$word"; done; exit 39"#;
     let options =
         ["--memory", "128M", "--gpaw", "52", "--attributes", "10000001", "--timeout", "7"];
-    let (_, stdout, _) = run(&qemu, &options);
+    let (_, stdout, _) = run("run-options", body, &options);
     let words: Vec<&str> = stdout.lines().collect();
     assert!(words.contains(&"256M"), "{stdout}");
     let config = "name=opt/tdlet/config,string=\
                   memory=134217728,,attributes=0x10000001,,gpaw=52,,timeout=5000";
     assert!(words.contains(&config), "{stdout}");
-    let (code, printed, _) = run(&qemu, &[&options[..], &["--print-command"]].concat());
+    let print = [&options[..], &["--print-command"]].concat();
+    let (code, printed, _) = run("run-options", body, &print);
     assert_eq!((code, printed.lines().count()), (0, 1));
     assert!(words.iter().all(|word| printed.contains(word)), "{printed}");
 }
 
 #[test]
 fn a_qemu_that_is_not_there_is_answered_with_the_command() {
-    let (code, _, stderr) = run("/nonexistent", &[]);
+    let (code, _, stderr) = run_on("run-missing", "/nonexistent", &[]);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains(INSTALL), "{stderr}");
 }
@@ -151,7 +153,7 @@ fn without_qemu_and_without_root_nothing_is_installed() {
 
 #[test]
 fn an_old_qemu_is_refused() {
-    let (code, _, stderr) = run(&fake::versioned("run-old", "6.2.0", "exit 33"), &[]);
+    let (code, _, stderr) = run_on("run-old", &fake::versioned("run-old", "6.2.0", "exit 33"), &[]);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("QEMU 6.2.0; tdlet needs 7.2.15"), "{stderr}");
 }

@@ -1,4 +1,5 @@
 //! Tests that boot nothing: the command line over a fake QEMU, and the documents.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
 mod command_line;
 mod documents;

@@ -11,12 +11,15 @@ fn corrupt_images_are_refused_before_qemu_starts() {
     fixture::xtask();
     let folder = fixture::scratch("refused-images");
     let started = folder.join("started");
+    if started.exists() {
+        fs::remove_file(&started).unwrap();
+    }
     let qemu = fake::qemu("refused-images", &format!("touch {}; exit 33", started.display()));
     for corrupt in corrupt::all(&fs::read(paths::image("td")).unwrap()) {
         let path = folder.join(corrupt.name).with_extension("fd");
         fs::write(&path, &corrupt.image).unwrap();
-        let output = fixture::xtask()
-            .args(["run", "--emulator", "--qemu", &qemu, "--image"])
+        let output = fixture::xtask_run("refused-images")
+            .args(["--qemu", &qemu, "--image"])
             .arg(&path)
             .output()
             .unwrap();
@@ -30,8 +33,8 @@ fn corrupt_images_are_refused_before_qemu_starts() {
 
 #[test]
 fn an_image_that_is_not_there_is_named() {
-    let output = fixture::xtask()
-        .args(["run", "--emulator", "--qemu", &fake::qemu("no-image", "exit 33")])
+    let output = fixture::xtask_run("no-image")
+        .args(["--qemu", &fake::qemu("no-image", "exit 33")])
         .args(["--image", "/nonexistent/td.fd"])
         .output()
         .unwrap();

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use abi::{Counts, leaf::tdg};
+use image::{ImageError, PageOrder};
 
 use crate::Report;
 
@@ -22,6 +23,17 @@ pub struct Agreement {
     pub counts: Counts,
     /// The VMM's own line about the pages it got back.
     pub reclaimed: String,
+}
+
+/// The MRTD of `image` in lower-case hex, as the VMM prints the measured one.
+pub fn mrtd(image: &[u8], order: PageOrder) -> Result<String, ImageError> {
+    Ok(hex(&image::measure(image, order)?))
+}
+
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// One thing that two witnesses see differently.

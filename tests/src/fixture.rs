@@ -3,7 +3,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -57,9 +57,25 @@ pub fn xtask() -> Command {
     command
 }
 
+/// `cargo xtask run` on the QEMU under test, when a slot is free.
+pub fn run(test: &str, more: &[&str]) -> Output {
+    let mut command = xtask_run(test);
+    if let Ok(qemu) = env::var(QEMU) {
+        command.args(["--qemu", &qemu]);
+    }
+    in_slot(|| command.args(more).output().expect("xtask starts"))
+}
+
+/// `cargo xtask run` on the emulator, with its logs in the scratch folder of `test`.
+pub fn xtask_run(test: &str) -> Command {
+    let mut command = xtask();
+    command.args(["run", "--emulator", "--logs"]).arg(scratch(test));
+    command
+}
+
 /// The folder where the test `test` may write.
 pub fn scratch(test: &str) -> PathBuf {
-    let folder = paths::run("tests").join(test);
+    let folder = paths::target().join("tests").join(test);
     std::fs::create_dir_all(&folder).expect("the target directory is writable");
     folder
 }

@@ -28,11 +28,6 @@ pub fn image(name: &str) -> PathBuf {
     target().join("td").join(name).with_extension("fd")
 }
 
-/// The folder for the logs of the boot `name`.
-pub fn run(name: &str) -> PathBuf {
-    target().join(name)
-}
-
 /// Names of the test payloads: the binaries of `tests/payloads`.
 pub fn payloads() -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();

@@ -36,6 +36,8 @@ xflags::xflags! {
             optional --gpaw bits: Gpaw
             /// Use the emulator even on a TDX host.
             optional --emulator
+            /// Where to put the logs instead of target/run.
+            optional --logs folder: PathBuf
             /// Print the QEMU command and do not run it.
             optional --print-command
         }
@@ -92,6 +94,7 @@ pub struct Run {
     pub attributes: Option<Hex>,
     pub gpaw: Option<Gpaw>,
     pub emulator: bool,
+    pub logs: Option<PathBuf>,
     pub print_command: bool,
 }
 

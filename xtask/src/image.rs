@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use harness::crosscheck::{hex, mrtd};
 use harness::paths;
 use image::{Metadata, PageOrder, Parts, layout};
 use sha2::{Digest, Sha256};
@@ -38,11 +39,22 @@ pub(crate) fn write(kernel: &Path, output: &Path) -> Result<Vec<u8>> {
     };
     let mut image = vec![0; image::image_size(&parts)?];
     image::assemble(&parts, &mut image)?;
-    if let Some(folder) = output.parent() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    // A QEMU may be reading the same image: never cut it short under its eyes.
+    if fs::read(output).is_ok_and(|old| old == image) {
+        return Ok(image);
     }
-    fs::write(output, &image).with_context(|| output.display().to_string())?;
+    replace(output, &image).with_context(|| format!("cannot write {}", output.display()))?;
     Ok(image)
+}
+
+/// Writes a file under another name and moves it into place.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    fs::write(&new, bytes)?;
+    fs::rename(&new, path)
 }
 
 /// Reads an image and checks it as every VMM would: a bad one is never booted.
@@ -52,16 +64,6 @@ pub(crate) fn checked(path: &Path) -> Result<Vec<u8>> {
     Ok(image)
 }
 
-/// The MRTD of `image` in hex, as the VMM prints the measured one.
-pub(crate) fn mrtd(image: &[u8], order: PageOrder) -> Result<String> {
-    Ok(hex(&image::measure(image, order)?))
-}
-
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }

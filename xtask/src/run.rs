@@ -39,7 +39,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
         Some(image) => image,
         None => td_image::write(&paths::bare("kernel"), &options.image)?,
     };
-    let mrtd = td_image::mrtd(&image, PageOrder::Interleaved)?;
+    let mrtd = crosscheck::mrtd(&image, PageOrder::Interleaved)?;
 
     if flags.print_command {
         let command = qemu.command();
@@ -73,7 +73,7 @@ fn options(flags: &flags::Run) -> Options {
         gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
         config: format!("timeout={}", watchdog.as_millis()),
         timeout,
-        logs: paths::run("run"),
+        logs: flags.logs.clone().unwrap_or_else(|| paths::target().join("run")),
         echo: true,
     }
 }

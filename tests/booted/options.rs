@@ -1,0 +1,60 @@
+//! The options of `cargo xtask run`, and the configurations of a trust domain.
+
+use std::fs;
+use std::time::Duration;
+
+use harness::{Exit, Options, fixture, paths};
+
+#[test]
+fn another_image_boots_the_same_way() {
+    fixture::xtask();
+    let path = fixture::scratch("option-image").join("other.fd");
+    fs::copy(paths::image("hello"), &path).unwrap();
+    let output = fixture::run("option-image", &["--image", path.to_str().unwrap()]);
+    let console = String::from_utf8_lossy(&output.stdout);
+    assert!(console.contains("hello"), "{console}");
+}
+
+#[test]
+fn memory_is_what_was_asked_for() {
+    for (size, memory_bytes) in [("32M", 32_u64 << 20), ("256M", 256 << 20)] {
+        let output = fixture::run(&format!("option-memory-{size}"), &["--memory", size]);
+        assert_eq!(output.status.code(), Some(0), "{size}: {output:?}");
+        let log = fixture::scratch(&format!("option-memory-{size}")).join("vmm.log");
+        let log = fs::read_to_string(log).unwrap();
+        assert!(memory_bytes > 0 && log.contains("none left"), "{log}");
+    }
+}
+
+#[test]
+fn a_timeout_ends_a_hang_with_exit_code_5() {
+    fixture::xtask();
+    let image = paths::image("hang");
+    let options = ["--image", image.to_str().unwrap(), "--timeout", "5"];
+    let output = fixture::run("option-timeout", &options);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+}
+
+#[test]
+fn a_wide_address_space_works() {
+    let options = fixture::options("gpaw-52", "td");
+    let report = fixture::boot(&Options { gpaw: 52, ..options });
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{report:#?}");
+}
+
+#[test]
+fn large_host_pages_work() {
+    let options = fixture::options("pages-2m", "td");
+    let report = fixture::boot(&Options { config: "pages=2m".into(), ..options });
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{report:#?}");
+}
+
+#[test]
+fn a_configuration_that_the_vmm_does_not_know_is_refused() {
+    for config in ["colour=red", "gpaw=49", "probe=everything", "timeout=soon"] {
+        let options = fixture::options("bad-config", "td");
+        let timeout = Duration::from_secs(10);
+        let report = fixture::boot(&Options { config: config.into(), timeout, ..options });
+        assert_eq!(report.exit, Exit::Verdict(abi::verdict::REFUSED), "{config}: {report:#?}");
+    }
+}
