@@ -73,6 +73,8 @@ mod tests {
         assert_eq!((read(0x486), read(0x487)), (Some(0x20), Some(0x8005_003f)));
         assert_eq!(read(0x491), Some(0));
         assert_eq!(read(0x481), None);
+        assert_eq!(read(0x48b), Some(0x1379_bffe_1328_81f2));
+        assert_eq!(read(0x48d), Some(0x3f_0000_003f));
     }
 
     #[test]

@@ -34,3 +34,44 @@ pub(super) fn any_supports_xfd(state: u64, native: &NativeCpuid<'_>) -> bool {
 fn components(state: u64) -> impl Iterator<Item = u32> {
     (2..=LAST).filter(move |component| state >> component & 1 != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Component 2: 10 bytes at 576; 5: 100 aligned bytes at 1000, with XFD; 9: 8 at 900.
+    fn cpu(leaf: u32, component: u32) -> [u32; 4] {
+        match (leaf, component) {
+            (0, _) => [0xd, 0, 0, 0],
+            (0xd, 2) => [10, 576, 0, 0],
+            (0xd, 5) => [100, 1000, 2 | 4, 0],
+            (0xd, 9) => [8, 900, 0, 0],
+            _ => [0; 4],
+        }
+    }
+
+    #[test]
+    fn the_standard_form_ends_with_the_last_component_in_memory() {
+        let sizes =
+            [0, 3, 1 << 2, 1 << 9, 1 << 2 | 1 << 5 | 1 << 9].map(|s| standard_size(s, &cpu));
+        assert_eq!(sizes, [576, 576, 586, 908, 1100]);
+    }
+
+    #[test]
+    fn the_compacted_form_packs_and_aligns() {
+        let sizes = [3, 1 << 9, 1 << 2 | 1 << 5, 1 << 2 | 1 << 5 | 1 << 9, !0]
+            .map(|state| compacted_size(state, &cpu));
+        assert_eq!(sizes, [576, 584, 740, 748, 748]);
+    }
+
+    #[test]
+    fn xfd_counts_only_for_components_in_use() {
+        assert!(any_supports_xfd(1 << 5, &cpu) && !any_supports_xfd(1 << 2 | 1 << 9, &cpu));
+    }
+
+    #[test]
+    fn sizes_of_a_boasting_cpu_saturate() {
+        let all = |_: u32, _: u32| [u32::MAX; 4];
+        assert_eq!((standard_size(!0, &all), compacted_size(!0, &all)), (u32::MAX, u32::MAX));
+    }
+}

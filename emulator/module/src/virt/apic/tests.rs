@@ -121,12 +121,13 @@ struct Model {
 }
 
 impl Model {
-    fn class(&self) -> u8 {
-        (self.tpr >> 4).max(self.in_service.last().unwrap_or(&0) >> 4)
+    fn ppr(&self) -> u8 {
+        let top = self.in_service.last().unwrap_or(&0) & 0xf0;
+        if self.tpr & 0xf0 >= top { self.tpr } else { top }
     }
 
     fn next(&self) -> Option<u8> {
-        self.requested.last().copied().filter(|vector| vector >> 4 > self.class())
+        self.requested.last().copied().filter(|vector| vector >> 4 > self.ppr() >> 4)
     }
 }
 
@@ -216,8 +217,7 @@ proptest! {
             prop_assert_eq!(registers(&apic, 0x810), model.in_service.clone());
             prop_assert_eq!(apic.pending_above_ppr(), model.next().is_some());
             prop_assert_eq!(apic.read_cr8(), u64::from(model.tpr >> 4));
-            let ApicRead::Value(ppr) = apic.read_msr(0x80a) else { panic!("PPR reads") };
-            prop_assert_eq!(ppr >> 4, u64::from(model.class()));
+            prop_assert_eq!(apic.read_msr(0x80a), ApicRead::Value(model.ppr().into()));
         }
     }
 

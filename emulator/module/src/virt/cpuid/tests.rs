@@ -197,6 +197,14 @@ fn xsave_leaves_follow_xfam_and_xcr0() {
         if (leaf, subleaf) == (0xd, 1) { [0xf, 1, 2, 3] } else { tcg(leaf, subleaf) }
     };
     assert_eq!(size(7, 1, &compacting), [0xf, 832, 0, 0]);
+    let xfd = |leaf, subleaf| match (leaf, subleaf) {
+        (0xd, 1) => [0x1f, 0, 0, 0],
+        (0xd, 2) => [0x100, 0x240, 4, 0],
+        _ => tcg(leaf, subleaf),
+    };
+    assert_eq!(size(7, 1, &xfd)[0], 0x1f);
+    assert_eq!(values(0xd, 1, &permissive(3), &xfd)[0], 0xf, "XFD only for state of the TD");
+    assert!(shows(Feature::Xfd, &td, &xfd) && !shows(Feature::Xfd, &permissive(3), &xfd));
     assert_eq!(values(0xd, 0, &permissive(3), &tcg)[..3], [3, 576, 576]);
     assert_eq!(values(0xd, 2, &permissive(3), &tcg), [0; 4]);
     assert_eq!(values(0xd, 9, &permissive(0x203), &boastful), [u32::MAX, u32::MAX, u32::MAX, 0]);

@@ -26,7 +26,7 @@ fn cr0_writes_follow_the_table_in_its_order() {
         (mode.cr0 | CR0_CD, CrWrite::Ve),
         (mode.cr0 | CR0_NW, CrWrite::Ve),
         (mode.cr0 | CR0_NW | CR0_CD, CrWrite::Ve),
-        (mode.cr0 | CR0_IGNORED, CrWrite::Write(mode.cr0)),
+        (mode.cr0 | 0x1ffa_ffc0, CrWrite::Write(mode.cr0)),
         (mode.cr0 & !CR0_PG, CrWrite::Gp),
     ];
     for (new, expected) in cases {
