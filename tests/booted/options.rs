@@ -51,10 +51,16 @@ fn large_host_pages_work() {
 
 #[test]
 fn a_configuration_that_the_vmm_does_not_know_is_refused() {
-    for config in ["colour=red", "gpaw=49", "probe=everything", "timeout=soon"] {
-        let options = fixture::options("bad-config", "td");
+    let refused = |what: &str, change: fn(&mut Options)| {
         let timeout = Duration::from_secs(10);
-        let report = fixture::boot(&Options { config: config.into(), timeout, ..options });
-        assert_eq!(report.exit, Exit::Verdict(abi::verdict::REFUSED), "{config}: {report:#?}");
-    }
+        let mut options = Options { timeout, ..fixture::options("bad-config", "td") };
+        change(&mut options);
+        let report = fixture::boot(&options);
+        assert_eq!(report.exit, Exit::Verdict(abi::verdict::REFUSED), "{what}: {report:#?}");
+    };
+    refused("an unknown key", |options| options.config = "colour=red".into());
+    refused("an unknown probe", |options| options.config = "probe=everything".into());
+    refused("no number", |options| options.config = "timeout=soon".into());
+    refused("an unknown width", |options| options.gpaw = 49);
+    refused("an attribute that the module does not know", |options| options.attributes = 1 << 60);
 }

@@ -1,8 +1,6 @@
 //! `cargo xtask` as a user types it, over a fake QEMU.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -11,23 +9,16 @@ use image::PageOrder;
 
 use crate::fake;
 
-/// What a user must type where xtask may not.
-const INSTALL: &str =
-    "as root, run: apt-get update && apt-get install -y --no-install-recommends qemu-system-x86";
-
 /// Exit code, standard output, standard error.
-fn outcome(output: Output) -> (i32, String, String) {
+pub(crate) fn outcome(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 /// `cargo xtask run` with a fake QEMU that does `body`.
 fn run(test: &str, body: &str, more: &[&str]) -> (i32, String, String) {
-    run_on(test, &fake::qemu(test, body), more)
-}
-
-fn run_on(test: &str, qemu: &str, more: &[&str]) -> (i32, String, String) {
-    outcome(fixture::xtask_run(test).args(["--qemu", qemu]).args(more).output().unwrap())
+    let qemu = fake::qemu(test, body);
+    outcome(fixture::xtask_run(test).args(["--qemu", &qemu]).args(more).output().unwrap())
 }
 
 /// A run that everybody agrees on, if `kernel` is `ve.30=1 tdcall.1=1`.
@@ -121,41 +112,6 @@ fn options_reach_qemu() {
     let (code, printed, _) = run("run-options", body, &print);
     assert_eq!((code, printed.lines().count()), (0, 1));
     assert!(words.iter().all(|word| printed.contains(word)), "{printed}");
-}
-
-#[test]
-fn a_qemu_that_is_not_there_is_answered_with_the_command() {
-    let (code, _, stderr) = run_on("run-missing", "/nonexistent", &[]);
-    assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains(INSTALL), "{stderr}");
-}
-
-#[test]
-fn without_qemu_and_without_root_nothing_is_installed() {
-    fixture::xtask();
-    // A copy that anybody may execute, and a PATH without QEMU, sudo and apt-get.
-    let folder = std::env::temp_dir().join(format!("tdlet-no-qemu-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = folder.join("xtask");
-    fs::copy(fixture::xtask().get_program(), &copy).unwrap();
-    let mut command = Command::new(&copy);
-    command.args(["run", "--emulator"]).env("PATH", "/nonexistent").current_dir("/");
-    if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        command.uid(65534);
-    }
-    let (code, _, stderr) = outcome(command.output().unwrap());
-    fs::remove_dir_all(&folder).unwrap();
-    assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains(INSTALL), "{stderr}");
-    assert!(!stderr.contains("installing"), "{stderr}");
-}
-
-#[test]
-fn an_old_qemu_is_refused() {
-    let (code, _, stderr) = run_on("run-old", &fake::versioned("run-old", "6.2.0", "exit 33"), &[]);
-    assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains("QEMU 6.2.0; tdlet needs 7.2.15"), "{stderr}");
 }
 
 #[test]

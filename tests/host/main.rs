@@ -5,4 +5,5 @@ mod command_line;
 mod documents;
 mod fake;
 mod harness_over_fake;
+mod missing_qemu;
 mod refused_images;
