@@ -67,6 +67,7 @@ pub fn judge(report: &Report) -> Judgement {
             _ => (FAILED, Layer::Kernel, "a verdict that nobody knows"),
         },
         Exit::Qemu(0) => (FAILED, Layer::Module, "the machine was reset"),
+        Exit::Qemu(_) if report.qemu_log.contains("KVM") => (REFUSED, Layer::Kvm, "QEMU failed"),
         Exit::Qemu(_) => (REFUSED, Layer::Qemu, "QEMU failed"),
         Exit::Signal(_) => (REFUSED, Layer::Qemu, "QEMU was killed"),
         Exit::TimedOut => (TIMED_OUT, farthest(report), "no end before the deadline"),
@@ -90,11 +91,11 @@ fn explanation(report: &Report, otherwise: Layer) -> (Layer, Option<String>) {
     let last = |log: &str, prefix: &str| {
         log.lines().rev().find_map(|line| line.strip_prefix(prefix).map(str::to_owned))
     };
-    if otherwise == Layer::Qemu {
-        return (otherwise, report.qemu_log.lines().next_back().map(str::to_owned));
-    }
     if report.exit == Exit::TimedOut {
         return (otherwise, Some(last_words(report)));
+    }
+    if matches!(otherwise, Layer::Qemu | Layer::Kvm) {
+        return (otherwise, report.qemu_log.lines().next_back().map(str::to_owned));
     }
     if let Some(error) = last(&report.vmm_log, "vmm: error: ") {
         return match error
@@ -126,6 +127,7 @@ fn last_words(report: &Report) -> String {
         ("console", &report.console),
         ("vmm.log", &report.vmm_log),
         ("module.log", &report.module_log),
+        ("qemu.log", &report.qemu_log),
     ];
     let lines: Vec<String> = logs
         .iter()
@@ -238,5 +240,7 @@ mod tests {
         let judgement = judge(&report);
         assert_eq!((judgement.code, judgement.layer), (REFUSED, Some(Layer::Qemu)));
         assert!(judgement.text.ends_with("could not load kernel"), "{judgement:?}");
+        report.qemu_log = "qemu: Could not access KVM kernel module\n".into();
+        assert_eq!(judge(&report).layer, Some(Layer::Kvm));
     }
 }

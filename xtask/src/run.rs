@@ -1,7 +1,7 @@
 //! `cargo xtask run`: builds, boots, and compares what the witnesses say.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Display, Path};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let place = if hardware { "TDX host" } else { "emulated TDX module" };
-    eprintln!("booting {} on QEMU {} ({place})", options.image.display(), qemu.version);
+    eprintln!("booting {} on QEMU {} ({place})", shown(&options.image), qemu.version);
     let report = harness::boot(&qemu, &options)?;
     Ok(ExitCode::from(conclude(&report, &mrtd, &options)))
 }
@@ -89,10 +89,10 @@ fn has_tdx() -> bool {
 fn conclude(report: &Report, mrtd: &str, options: &Options) -> u8 {
     let seconds = report.elapsed.as_secs_f64();
     let judgement = verdict::judge(report);
-    let logs: PathBuf = options.logs.clone();
+    let logs = shown(&options.logs);
     if let Some(layer) = judgement.layer {
         let code = judgement.code;
-        eprintln!("{layer} at fault: {} (exit {code}, logs in {})", judgement.text, logs.display());
+        eprintln!("{layer} at fault: {} (exit {code}, logs in {})", judgement.text, logs);
         return code;
     }
     if matches!(options.machine, Machine::Kvm) {
@@ -111,16 +111,18 @@ fn conclude(report: &Report, mrtd: &str, options: &Options) -> u8 {
         }
         Err(differences) => {
             let (layer, code) = (Layer::Kernel, verdict::FAILED);
-            eprintln!(
-                "{layer} or module at fault: they differ (exit {code}, logs in {})",
-                logs.display()
-            );
+            eprintln!("{layer} or module at fault: they differ (exit {code}, logs in {logs})");
             for difference in differences {
                 eprintln!("  {difference}");
             }
             code
         }
     }
+}
+
+/// A path as short as it can be told.
+fn shown(path: &Path) -> Display<'_> {
+    path.strip_prefix(paths::root()).unwrap_or(path).display()
 }
 
 /// A word as a shell takes it.
