@@ -35,6 +35,8 @@ pub trait Machine {
     }
 
     /// Takes `[hpa, hpa + len)` out of the VMM's map: it is TD or module memory.
+    /// Cached shared translations of any TD that lead there end too, because the
+    /// VMM may have mapped the page in a shared EPT before it gave it away.
     fn hide_from_vmm(&mut self, hpa: u64, len: u64);
     /// Puts `[hpa, hpa + len)` back into the VMM's map.
     fn show_to_vmm(&mut self, hpa: u64, len: u64);
@@ -59,7 +61,9 @@ pub const TDVPS_FIELDS: usize = 0;
 pub const TDVPS_VMCB: usize = 1;
 /// Index in the TDVPS of the virtual-APIC page.
 pub const TDVPS_VAPIC: usize = 2;
-/// Index in the TDVPS of the XSAVE area; XMM*i* stands at byte 160 + 16 *i*.
+/// Index in the TDVPS of the XSAVE area, standard format with its header: XMM*i*
+/// stands at byte 160 + 16 *i*, XSTATE_BV at byte 512, and while its bit 1 is clear
+/// the XMM registers are in their initial state, zero.
 pub const TDVPS_XSAVE: usize = 3;
 
 /// A vCPU of a TD: host-physical addresses of its TDVPR page and its TDR page.

@@ -1,0 +1,194 @@
+//! The module as a whole: its state, and the doors through which `svm` calls it.
+//!
+//! Nothing that comes in through a door is trusted: registers of the VMM and of a
+//! TD, every address in them, and every byte of the VMM's memory. The module answers
+//! with a status, an exception or a TD exit, and never panics.
+
+use abi::leaf::{tdg as tdg_leaf, tdh as tdh_leaf};
+use abi::tdmr::MAX_TDMRS;
+use abi::{Counts, Operand, Status};
+
+use crate::kot::Kot;
+use crate::machine::{
+    AfterSeamcall, CpuMode, Exception, HostRegs, Machine, Outcome, TdExit, VcpuId,
+};
+use crate::sys::SysState;
+use crate::td::{Td, TdInfo};
+use crate::tdg::{self, Call};
+use crate::tdh;
+use crate::tdmr::{Convertible, Tdmr};
+use crate::td_exit;
+
+/// Convertible memory regions that the platform can describe.
+pub const MAX_CMRS: usize = 32;
+
+/// What the module finds when it starts.
+#[derive(Clone, Debug)]
+pub struct ModuleConfig {
+    /// Memory that may be used for TDs: (base, size) in ascending order, unused
+    /// entries of size 0.
+    pub cmrs: [(u64, u64); MAX_CMRS],
+    /// The module's own memory: (base, size).
+    pub seamrr: (u64, u64),
+    /// Family, model, stepping: CPUID(1).EAX without its reserved bits.
+    pub processor_signature: u32,
+    /// Extended states that the CPU can run a TD with, in XFAM's layout.
+    pub xfam: u64,
+    /// Native {eax, ebx, ecx, edx} in the order of
+    /// [`abi::td_params::CPUID_CONFIG_LEAVES`].
+    pub cpuid_config: [[u32; 4]; 12],
+    /// Zero the VMM's RBP on an asynchronous exit even under NO_RBP_MOD, as module
+    /// 1.5.01 does; from 1.5.06 on it is preserved. [ABI-H 5.6]
+    pub rbp_clobbered_on_async_exit: bool,
+}
+
+impl Default for ModuleConfig {
+    /// No convertible memory, no module memory, x87 and SSE.
+    fn default() -> Self {
+        Self {
+            cmrs: [(0, 0); MAX_CMRS],
+            seamrr: (0, 0),
+            processor_signature: 0,
+            xfam: crate::sys::XFAM_FIXED1,
+            cpuid_config: [[0; 4]; 12],
+            rbp_clobbered_on_async_exit: false,
+        }
+    }
+}
+
+/// The module's global state. Everything that belongs to one TD stands in the pages
+/// that the VMM donated for it.
+#[derive(Debug)]
+pub struct Module {
+    pub(crate) config: ModuleConfig,
+    pub(crate) state: SysState,
+    pub(crate) lp_is_initialized: bool,
+    pub(crate) kot: Kot,
+    tdmrs: [Tdmr; MAX_TDMRS],
+    num_tdmrs: usize,
+}
+
+impl Module {
+    /// A module that no SEAMCALL has reached yet.
+    #[must_use]
+    pub fn new(config: ModuleConfig) -> Self {
+        Self {
+            config,
+            state: SysState::Pending,
+            lp_is_initialized: false,
+            kot: Kot::new(),
+            tdmrs: [Tdmr::empty(); MAX_TDMRS],
+            num_tdmrs: 0,
+        }
+    }
+
+    /// Serves SEAMCALL. RAX bit 63 selects the P-SEAMLDR, which is not loaded: `svm`
+    /// answers that with VMfailInvalid and does not come here. [ABI-H 1.5]
+    ///
+    /// Registers that the leaf does not write keep the VMM's values.
+    pub fn seamcall(&mut self, m: &mut dyn Machine, host: HostRegs<'_>) -> AfterSeamcall {
+        let rax = host.gpr.rax;
+        let answer = match self.check_seamcall(rax) {
+            Err(status) => status,
+            Ok(tdh_leaf::VP_ENTER) => match tdh::vp_enter::run(self, m, &host) {
+                Ok(vcpu) => return AfterSeamcall::EnterTd(vcpu),
+                Err(status) => status,
+            },
+            Ok(leaf) => {
+                let version = (rax >> 16) as u8;
+                tdh::run(self, m, leaf, version, host.gpr).err().unwrap_or(Status::SUCCESS)
+            }
+        };
+        host.gpr.rax = answer.0;
+        AfterSeamcall::Return
+    }
+
+    /// The dispatcher's checks, in order; gives the leaf number. [ABI-H 1.5]
+    fn check_seamcall(&self, rax: u64) -> Result<u64, Status> {
+        const RESERVED: u64 = 0xFFFF_FFFF_FF00_0000;
+        let invalid = Status::OPERAND_INVALID.with_operand(Operand::Rax);
+        let (leaf, version) = (rax & 0xFFFF, rax >> 16 & 0xFF);
+        if rax & RESERVED != 0 || (version > 0 && !tdh::is_versioned(leaf)) {
+            return Err(invalid);
+        }
+        if self.state != SysState::Ready && !tdh::works_before_ready(leaf) {
+            return Err(Status::SYS_NOT_READY);
+        }
+        Ok(leaf)
+    }
+
+    /// Serves TDCALL. The caller's registers stand in its TDVPS page and are changed
+    /// there; `mode` is the CPU at the instruction. [ABI-G 1]
+    ///
+    /// A call that did not finish, because it made #VE or a TD exit, is not counted:
+    /// the guest executes it again.
+    pub fn tdcall(&mut self, m: &mut dyn Machine, v: VcpuId, mode: &CpuMode) -> Outcome {
+        if mode.cpl != 0 || !mode.long64 {
+            return Outcome::Inject(Exception::Gp);
+        }
+        let mut call = Call::load(m, v);
+        let rax = call.tdvps.gprs.rax;
+        let answer = tdg::run(&mut call, rax);
+        if let Ok(status) = answer {
+            call.finish(status);
+        }
+        let outcome = answer.map_or_else(|outcome| outcome, |_| Outcome::Done);
+        if matches!(outcome, Outcome::Done | Outcome::Exit(TdExit::Vmcall)) {
+            Td::count(m, v.tdr, |counts| counts.record_tdcall(rax & 0xFFFF));
+        }
+        outcome
+    }
+
+    /// Turns a TD exit into the VMM's registers and the vCPU's state. For a VMCALL
+    /// `svm` has advanced RIP before. [ABI-H 5.4-5.7]
+    pub fn td_exit(
+        &mut self,
+        m: &mut dyn Machine,
+        v: VcpuId,
+        exit: TdExit,
+        host: HostRegs<'_>,
+    ) {
+        td_exit::run(&self.config, m, v, exit, host);
+    }
+
+    /// Configuration of the TD and of the vCPU.
+    #[must_use]
+    pub fn td_info(&self, m: &dyn Machine, v: VcpuId) -> TdInfo {
+        TdInfo::load(m, v)
+    }
+
+    /// What the TD did so far. `counts.tdcall(1)` is the number of its VP.INFO calls.
+    #[must_use]
+    pub fn counts(&self, m: &dyn Machine, tdr: u64) -> Counts {
+        Td::counts(m, tdr)
+    }
+
+    pub(crate) fn tdmrs(&self) -> &[Tdmr] {
+        &self.tdmrs[..self.num_tdmrs]
+    }
+
+    pub(crate) fn tdmr_mut(&mut self, base: u64) -> Option<&mut Tdmr> {
+        self.tdmrs[..self.num_tdmrs].iter_mut().find(|tdmr| tdmr.info().base == base)
+    }
+
+    /// Takes a TDMR that passed the checks. The caller bounds their number.
+    pub(crate) fn push_tdmr(&mut self, tdmr: Tdmr) {
+        if let Some(slot) = self.tdmrs.get_mut(self.num_tdmrs) {
+            *slot = tdmr;
+            self.num_tdmrs += 1;
+        }
+    }
+
+    pub(crate) fn clear_tdmrs(&mut self) {
+        self.num_tdmrs = 0;
+    }
+
+    pub(crate) fn convertible(&self) -> Convertible<'_> {
+        Convertible { cmrs: &self.config.cmrs, seamrr: self.config.seamrr }
+    }
+}
+
+/// Whether version 1 of the TDCALL leaf exists.
+pub(crate) fn tdcall_is_versioned(leaf: u64) -> bool {
+    leaf == tdg_leaf::VM_RD
+}

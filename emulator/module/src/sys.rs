@@ -1,0 +1,100 @@
+//! The platform as the module reports it, and the module's own life. [ABI-H 3.3, 4.5]
+//!
+//! The numbers are those of module 1.5.01 without what this emulator leaves out
+//! (migration, service TDs, partitioning, report verification, perfmon, PKS), plus
+//! three things that later modules have and today's Linux needs: VP.INIT version 1,
+//! TDX_FEATURES0 bit 20 and MAX_VCPUS_PER_TD.
+
+/// Width of a host-physical address, HKID bits included.
+pub(crate) const MAX_PA_BITS: u32 = 52;
+/// Bits of a host-physical address that carry the HKID: the top ones.
+pub(crate) const HKID_BITS: u32 = 6;
+/// Lowest HKID bit of a host-physical address.
+pub(crate) const HKID_SHIFT: u32 = MAX_PA_BITS - HKID_BITS;
+/// HKIDs that exist.
+pub(crate) const HKIDS: usize = 1 << HKID_BITS;
+/// The first HKID that only TDs may use; the ones below are the VMM's.
+pub(crate) const FIRST_PRIVATE_HKID: u16 = 32;
+
+/// IA32_MKTME_KEYID_PARTITIONING (MSR 0x87) as the VMM reads it: shared keys beside
+/// key 0 in bits 31:0, private keys in bits 63:32.
+pub const KEYID_PARTITIONING: u64 =
+    (FIRST_PRIVATE_HKID as u64 - 1) | (HKIDS as u64 - FIRST_PRIVATE_HKID as u64) << 32;
+
+/// The one logical processor.
+pub(crate) const LP: u32 = 0;
+
+/// ATTRIBUTES bits that may be 1: DEBUG and SEPT_VE_DISABLE. [ABI-H 4.2]
+pub(crate) const ATTRIBUTES_FIXED0: u64 = 1 << 28 | 1;
+/// XFAM bits that must be 1: x87 and SSE.
+pub(crate) const XFAM_FIXED1: u64 = 3;
+/// XFAM bits that module 1.5.01 knows.
+pub(crate) const XFAM_KNOWN: u64 = 0x6_DBE7;
+/// CONFIG_FLAGS bits that may be 1.
+pub(crate) const CONFIG_FLAGS_FIXED0: u64 = 7;
+/// TD_CTLS bits that the guest may write.
+pub(crate) const TD_CTLS_WRITABLE: u64 = 1;
+
+/// TDX_FEATURES0: relaxed memory concurrency (4), CPUID guest control (5), TD entry
+/// enhancements (9), host-priority locks (10), ARCH_CAPABILITIES configuration (11),
+/// PENDING EPT violation v2 (16), FMS configuration (17), NO_RBP_MOD (18), and bit 20,
+/// which 1.5.01 does not have. [ABI-G 12]
+pub(crate) const FEATURES0: u64 =
+    1 << 4 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 20;
+
+/// Most vCPUs of a TD: what TD_PARAMS can say. Newer than 1.5.01.
+pub(crate) const MAX_VCPUS_PER_TD: u16 = u16::MAX;
+/// TDCS pages of a TD without nested guests.
+pub(crate) const TDCS_PAGES: u32 = 6;
+/// TDCS pages that TDH.MNG.ADDCX takes.
+pub(crate) const TDCS_PAGES_MAX: u32 = 9;
+/// TDVPS pages that TDH.VP.ADDCX takes, TDVPR included.
+pub(crate) const TDVPS_PAGES_MAX: u32 = 15;
+
+/// What one entry of CPUID_CONFIG lets the VMM choose. [ABI-H 4.3]
+pub(crate) struct CpuidConfig {
+    /// {eax, ebx, ecx, edx} bits that take the VMM's value.
+    pub direct: [u32; 4],
+    /// Bits that keep the native value if the VMM sets them.
+    pub allow: [u32; 4],
+}
+
+const fn direct(values: [u32; 4]) -> CpuidConfig {
+    CpuidConfig { direct: values, allow: [0; 4] }
+}
+
+const fn allow(values: [u32; 4]) -> CpuidConfig {
+    CpuidConfig { direct: [0; 4], allow: values }
+}
+
+/// In the order of [`abi::td_params::CPUID_CONFIG_LEAVES`].
+pub(crate) const CPUID_CONFIG: [CpuidConfig; 12] = [
+    CpuidConfig {
+        direct: [0x0FFF_3FFF, 0x00FF_0000, 0, 0],
+        allow: [0, 0, 0x3104_4D88, 0xB844_0000],
+    },
+    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFB]),
+    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFB]),
+    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFB]),
+    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0x0000_0007]),
+    allow([0, 0xDC2B_9B18, 0x0241_7F65, 0x0005_411C]),
+    allow([0x0000_1D30, 0, 0, 0]),
+    allow([0; 4]),
+    allow([0x0000_00FF, 0, 0, 0]),
+    allow([0, 0x0000_0200, 0, 0]),
+    allow([0, 0, 0, 0x0000_0028]),
+    allow([0x0000_000F, 0, 0, 0]),
+];
+
+/// System state, in the order in which the states follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SysState {
+    /// Nothing done yet.
+    Pending,
+    /// After SYS.INIT.
+    InitDone,
+    /// After SYS.CONFIG.
+    ConfigDone,
+    /// After SYS.KEY.CONFIG on the last package: every leaf works.
+    Ready,
+}
