@@ -2,10 +2,19 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// The repository's root.
+/// The repository's root: the folder above the package that cargo runs, which is xtask
+/// or this one; above this one when no cargo does.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is a folder of the root")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let package =
+            env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+        let mut root = PathBuf::from(package);
+        root.pop();
+        root
+    })
 }
 
 /// Cargo's target directory: `target/`, or where `CARGO_TARGET_DIR` says.
