@@ -1,0 +1,56 @@
+//! Interrupts, as far as the kernel has any: the self-IPI of the virtual x2APIC.
+//!
+//! In a TD, SELF_IPI and EOI are executed by the processor without an exception; interrupts
+//! are delivered by it, too. [ABI-G 14]
+#![expect(unsafe_code, reason = "x2APIC registers; STI")]
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use arch::msr;
+
+/// x2APIC: end of interrupt.
+const X2APIC_EOI: u32 = 0x80B;
+/// x2APIC: sends a vector to this CPU.
+const X2APIC_SELF_IPI: u32 = 0x83F;
+/// The vector of [`halt_until_own_interrupt`].
+const SELF_IPI_VECTOR: u8 = 0xE0;
+
+static SELF_IPIS: AtomicU64 = AtomicU64::new(0);
+
+/// Handles a vector above the exceptions'.
+pub(crate) fn on_interrupt(vector: u8) {
+    if vector == SELF_IPI_VECTOR {
+        SELF_IPIS.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: EOI takes 0 and changes the virtual APIC alone.
+    unsafe { msr::write(X2APIC_EOI, 0) };
+}
+
+/// Self-IPIs taken so far.
+#[must_use]
+pub fn self_ipis() -> u64 {
+    SELF_IPIS.load(Ordering::Relaxed)
+}
+
+/// Sends this CPU an interrupt while interrupts are off, then halts by `sti; hlt`: the
+/// interrupt is pending, so the CPU must not sleep. Leaves interrupts off.
+pub fn halt_until_own_interrupt() {
+    // SAFETY: SELF_IPI takes a vector, which has a gate and a handler; STI, HLT and CLI
+    // touch no memory, and the handler keeps every register.
+    unsafe {
+        asm!(
+            "cli",
+            "wrmsr",
+            "sti",
+            "hlt",
+            "cli",
+            in("ecx") X2APIC_SELF_IPI, in("eax") u32::from(SELF_IPI_VECTOR), in("edx") 0,
+        );
+    }
+}
+
+/// Lets interrupts in.
+pub fn enable() {
+    x86_64::instructions::interrupts::enable();
+}

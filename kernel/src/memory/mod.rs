@@ -1,0 +1,230 @@
+//! Memory: the physical mapping, the heap, device windows.
+//!
+//! From boot: page tables with the kernel mapped W^X, all accepted memory mapped
+//! read-write at one offset, in the private half. This adds the heap and, one page at a
+//! time, device memory in the shared half, which is the only shared memory there is.
+#![expect(unsafe_code, reason = "page tables and the physical mapping")]
+
+mod heap;
+mod regions;
+mod walk;
+
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use abi::{Gpa, GpaWidth, PAGE_SIZE, SharedGpa};
+use bootloader_api::BootInfo;
+use spin::Once;
+use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
+use x86_64::structures::paging::{
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
+};
+use x86_64::{PhysAddr, VirtAddr};
+
+pub use self::heap::Heap;
+use crate::ve;
+use crate::ve::decode::MAX_LENGTH;
+
+/// What trap handlers need to know of memory; set once, before the first device is mapped.
+static LAYOUT: Once<Layout> = Once::new();
+
+/// GPAs of the mapped device pages, SHARED bit included; 0 is free.
+static DEVICES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    /// Virtual address of physical address 0.
+    physical_offset: u64,
+    /// End of the physical memory that the loader told of: above it nothing is read.
+    physical_end: u64,
+    width: GpaWidth,
+}
+
+/// The kernel's memory, for whoever sets things up.
+#[derive(Debug)]
+pub struct Memory {
+    tables: OffsetPageTable<'static>,
+    frames: Frames,
+    next_device_page: VirtAddr,
+    /// Bytes of usable memory.
+    pub usable_bytes: u64,
+    /// End of the highest memory region.
+    pub physical_end: u64,
+}
+
+impl Memory {
+    /// Takes over what boot left: starts the heap, finds room for device windows.
+    pub(crate) fn init(boot_info: &'static mut BootInfo, width: GpaWidth) -> Self {
+        assert!(!Cr4::read().contains(Cr4Flags::L5_PAGING), "boot must use 4-level paging");
+        let physical_offset = boot_info.physical_memory_offset.into_option();
+        let physical_offset = physical_offset.expect("BOOT_CONFIG asks for the physical mapping");
+        let regions = &boot_info.memory_regions;
+        let physical_end = regions.iter().map(|region| region.end).max().unwrap_or(0);
+        let plan = regions::plan(regions).expect("no usable region is large enough for a heap");
+        LAYOUT.call_once(|| Layout { physical_offset, physical_end, width });
+
+        let offset = VirtAddr::new(physical_offset);
+        let at = |physical: u64| (offset + physical).as_mut_ptr();
+        // SAFETY: boot mapped its usable regions, of which the plan is a part; nothing else
+        // is made of that part, and BootInfo is taken only once.
+        unsafe { heap::init(at(plan.heap.start)..at(plan.heap.end)) };
+        let root = Cr3::read().0.start_address().as_u64();
+        // SAFETY: CR3 names the live top-level table, which lies in mapped memory and which
+        // nothing else in the kernel has a reference to.
+        let root = unsafe { &mut *(offset + root).as_mut_ptr::<PageTable>() };
+        let next_device_page = free_slot(root);
+        // SAFETY: all of physical memory is mapped at this offset.
+        let tables = unsafe { OffsetPageTable::new(root, offset) };
+        let frames = Frames { next: plan.frames.start, end: plan.frames.end };
+        let usable_bytes = plan.usable_bytes;
+        Self { tables, frames, next_device_page, usable_bytes, physical_end }
+    }
+
+    /// Maps the page at `address`, a device's, in the shared half: writable, uncached, not
+    /// executable. From here on the kernel takes its EPT violations for device accesses.
+    pub fn map_device(&mut self, address: u64) -> Device {
+        let width = LAYOUT.get().expect("set by init").width;
+        let gpa = SharedGpa::try_new(address, width).expect("a device has a private address");
+        let frame = PhysFrame::<Size4KiB>::from_start_address(PhysAddr::new(gpa.bits()));
+        let frame = frame.expect("a device is mapped by whole pages");
+        let page = Page::containing_address(self.next_device_page);
+        let flags = PageTableFlags::PRESENT
+            | PageTableFlags::WRITABLE
+            | PageTableFlags::NO_EXECUTE
+            | PageTableFlags::NO_CACHE
+            | PageTableFlags::WRITE_THROUGH;
+        // SAFETY: the page is fresh, so no reference into it exists, and the frame is
+        // device memory, which backs no Rust object.
+        let mapped = unsafe { self.tables.map_to(page, frame, flags, &mut self.frames) };
+        mapped.expect("a fresh page of a free slot is not mapped").flush();
+        register_device(gpa);
+        self.next_device_page += PAGE_SIZE;
+        Device { base: page.start_address(), gpa }
+    }
+
+    /// Where the physical mapping has a guest-physical address.
+    #[must_use]
+    pub fn physical(&self, address: u64) -> *mut u8 {
+        (self.tables.phys_offset() + address).as_mut_ptr()
+    }
+}
+
+/// A mapped page of device memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    base: VirtAddr,
+    /// The page's shared address.
+    pub gpa: SharedGpa,
+}
+
+impl Device {
+    /// The 32-bit register at `offset`, for volatile accesses.
+    #[must_use]
+    pub fn register(&self, offset: u16) -> *mut u32 {
+        (self.base + u64::from(offset)).as_mut_ptr()
+    }
+}
+
+/// The highest unused 512 GiB slot of the kernel's half.
+fn free_slot(root: &PageTable) -> VirtAddr {
+    let slot = (256..511usize).rev().find(|slot| root[*slot].is_unused());
+    let slot = slot.expect("boot fills only a few top-level entries") as u64;
+    VirtAddr::new_truncate(slot << 39)
+}
+
+fn register_device(gpa: SharedGpa) {
+    let free = DEVICES.iter().find(|device| device.load(Ordering::Relaxed) == 0);
+    free.expect("more devices than the table has places").store(gpa.bits(), Ordering::Release);
+}
+
+/// Page frames for tables.
+#[derive(Debug)]
+struct Frames {
+    next: u64,
+    end: u64,
+}
+
+// SAFETY: the range is whole pages of usable memory set aside by `regions::plan`, and each
+// is given out once.
+unsafe impl FrameAllocator<Size4KiB> for Frames {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        let frame = (self.next < self.end).then(|| PhysAddr::new(self.next))?;
+        self.next += PAGE_SIZE;
+        Some(PhysFrame::containing_address(frame))
+    }
+}
+
+/// Memory as the #VE router asks about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Map;
+
+impl ve::Memory for Map {
+    fn gpa_width(&self) -> GpaWidth {
+        // Before `init` no device is mapped: the width then decides between two errors.
+        LAYOUT.get().map_or(GpaWidth::Bits48, |layout| layout.width)
+    }
+
+    fn is_device(&self, gpa: SharedGpa) -> bool {
+        let page = gpa.bits() & !(PAGE_SIZE - 1);
+        DEVICES.iter().any(|device| device.load(Ordering::Acquire) == page)
+    }
+
+    fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let Some(layout) = LAYOUT.get() else { return false };
+        let root = Cr3::read().0.start_address().as_u64();
+        let gpa = walk::translate(root, address, |entry| layout.read(entry));
+        let Some(gpa) = gpa.filter(|gpa| layout.has(*gpa, bytes.len())) else { return false };
+        for (byte, gpa) in bytes.iter_mut().zip(gpa..) {
+            let at = ptr::with_exposed_provenance::<u8>((layout.physical_offset + gpa) as usize);
+            // SAFETY: `has` said that the loader told of this private memory, so it is
+            // mapped; code is not changed while it runs.
+            *byte = unsafe { at.read_volatile() };
+        }
+        true
+    }
+}
+
+impl Layout {
+    /// The loader told of private memory at all of these addresses.
+    fn has(&self, gpa: u64, bytes: usize) -> bool {
+        matches!(Gpa::try_new(gpa, self.width), Ok(Gpa::Private(_)))
+            && gpa.checked_add(bytes as u64).is_some_and(|end| end <= self.physical_end)
+    }
+
+    /// A page-table entry.
+    fn read(&self, gpa: u64) -> Option<u64> {
+        if !self.has(gpa, 8) {
+            return None;
+        }
+        let at = ptr::with_exposed_provenance::<u64>((self.physical_offset + gpa) as usize);
+        // SAFETY: as in `read_code`, and entries are aligned; volatile, because the mapper
+        // and the processor write them.
+        Some(unsafe { at.read_volatile() })
+    }
+}
+
+/// Bytes of code at `address` up to the page's end, at most 15, for messages; empty if it
+/// can not be read.
+pub(crate) fn code_at(address: u64) -> Code {
+    let length = (PAGE_SIZE - address % PAGE_SIZE).min(MAX_LENGTH as u64) as usize;
+    let mut code = Code { bytes: [0; MAX_LENGTH], length };
+    if !ve::Memory::read_code(&Map, address, &mut code.bytes[..length]) {
+        code.length = 0;
+    }
+    code
+}
+
+/// A few bytes of code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Code {
+    bytes: [u8; MAX_LENGTH],
+    length: usize,
+}
+
+impl core::ops::Deref for Code {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}

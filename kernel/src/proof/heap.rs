@@ -1,0 +1,30 @@
+//! The heap: blocks are disjoint, lie in it, keep their content, and come back.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::Proof;
+use crate::memory::Heap;
+
+/// Numbers in the vector, which grows and so is moved several times.
+const NUMBERS: u64 = 3000;
+
+pub(super) fn check(proof: &mut Proof) {
+    let before = Heap.used_bytes();
+    let boxed = Box::new(0x1234_u64);
+    let mut numbers = Vec::new();
+    for number in 0..NUMBERS {
+        numbers.push(number * number);
+    }
+    let sum: u64 = numbers.iter().sum();
+    let in_heap =
+        Heap.contains((&raw const *boxed).addr()) && Heap.contains(numbers.as_ptr().addr());
+    let used = Heap.used_bytes() - before;
+    let is_kept = sum == (NUMBERS - 1) * NUMBERS * (2 * NUMBERS - 1) / 6 && *boxed == 0x1234;
+    drop((numbers, boxed));
+    let is_free_again = Heap.used_bytes() == before;
+    proof.note(
+        format_args!("heap    {} KiB, {used} bytes used and freed, sum {sum}", Heap.bytes() >> 10),
+        in_heap && used >= 8 * NUMBERS as usize && is_kept && is_free_again,
+    );
+}

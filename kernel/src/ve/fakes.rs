@@ -1,0 +1,146 @@
+//! A scripted module with a hostile host, and memory that is an array.
+
+use std::vec::Vec;
+
+use abi::ghci::FATAL_TEXT_BYTES;
+use abi::{GhciStatus, GpaWidth, IoWidth, SharedGpa, Status, VeInfo};
+use tdcall::ghci::{MmioWidth, VmcallError};
+use tdcall::guest::VpInfo;
+
+use super::Memory;
+use crate::td::Tdcall;
+
+/// What the host was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Cpuid(u32, u32),
+    Hlt(bool),
+    IoRead(u16, IoWidth),
+    IoWrite(u16, IoWidth, u32),
+    Rdmsr(u32),
+    Wrmsr(u32, u64),
+    MmioRead(u64, MmioWidth),
+    MmioWrite(u64, MmioWidth, u64),
+}
+
+/// A host that puts `answer` into every register it can reach, or refuses everything.
+/// Unlike `tdcall`, the fake does not cut the answer to the access's width.
+pub(super) struct Host {
+    pub(super) answer: u64,
+    pub(super) refuses: bool,
+    pub(super) asked: Vec<Asked>,
+}
+
+impl Host {
+    pub(super) fn answering(answer: u64) -> Self {
+        Self { answer, refuses: false, asked: Vec::new() }
+    }
+
+    pub(super) fn refusing() -> Self {
+        Self { answer: 0xBAD, refuses: true, asked: Vec::new() }
+    }
+
+    fn ask(&mut self, asked: Asked) -> Result<u64, VmcallError> {
+        self.asked.push(asked);
+        if self.refuses {
+            Err(VmcallError::Vmm(GhciStatus::INVALID_OPERAND))
+        } else {
+            Ok(self.answer)
+        }
+    }
+}
+
+impl Tdcall for Host {
+    fn vp_info(&mut self) -> Result<VpInfo, Status> {
+        Err(Status::OPERAND_INVALID)
+    }
+
+    fn vp_veinfo_get(&mut self) -> Result<VeInfo, Status> {
+        Err(Status::NO_VALID_VE_INFO)
+    }
+
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], VmcallError> {
+        let answer = self.ask(Asked::Cpuid(leaf, subleaf))? as u32;
+        Ok([answer, answer + 1, answer + 2, answer + 3])
+    }
+
+    fn hlt(&mut self, interrupts_blocked: bool) -> Result<(), VmcallError> {
+        self.ask(Asked::Hlt(interrupts_blocked)).map(drop)
+    }
+
+    fn io_read(&mut self, port: u16, width: IoWidth) -> Result<u32, VmcallError> {
+        self.ask(Asked::IoRead(port, width)).map(|value| value as u32)
+    }
+
+    fn io_write(&mut self, port: u16, width: IoWidth, value: u32) -> Result<(), VmcallError> {
+        self.ask(Asked::IoWrite(port, width, value)).map(drop)
+    }
+
+    fn rdmsr(&mut self, index: u32) -> Result<u64, VmcallError> {
+        self.ask(Asked::Rdmsr(index))
+    }
+
+    fn wrmsr(&mut self, index: u32, value: u64) -> Result<(), VmcallError> {
+        self.ask(Asked::Wrmsr(index, value)).map(drop)
+    }
+
+    fn mmio_read(&mut self, gpa: SharedGpa, width: MmioWidth) -> Result<u64, VmcallError> {
+        self.ask(Asked::MmioRead(gpa.address(), width))
+    }
+
+    fn mmio_write(
+        &mut self,
+        gpa: SharedGpa,
+        width: MmioWidth,
+        value: u64,
+    ) -> Result<(), VmcallError> {
+        self.ask(Asked::MmioWrite(gpa.address(), width, value)).map(drop)
+    }
+
+    fn report_fatal_error(&mut self, _code: u64, _text: &[u8; FATAL_TEXT_BYTES]) -> VmcallError {
+        VmcallError::Vmm(GhciStatus::SUCCESS)
+    }
+}
+
+/// One device page, and two pages with code at [`CODE`]; the second may be missing.
+pub(super) struct Pages {
+    pub(super) code: Vec<u8>,
+    pub(super) has_second_page: bool,
+}
+
+/// Where the code is.
+pub(super) const CODE: u64 = 0xFFFF_FFFF_8000_0000;
+/// The device's address.
+pub(super) const DEVICE: u64 = 0xFEC0_0000;
+/// Where the device is mapped.
+pub(super) const WINDOW: u64 = 0xFFFF_FF00_0000_0000;
+
+impl Pages {
+    /// Pages with `code` at `CODE + offset`.
+    pub(super) fn with(offset: usize, code: &[u8]) -> Self {
+        let mut pages = Self { code: std::vec![0xCC; 0x2000], has_second_page: true };
+        pages.code[offset..offset + code.len()].copy_from_slice(code);
+        pages
+    }
+}
+
+impl Memory for Pages {
+    fn gpa_width(&self) -> GpaWidth {
+        GpaWidth::Bits48
+    }
+
+    fn is_device(&self, gpa: SharedGpa) -> bool {
+        gpa.address() & !0xFFF == DEVICE
+    }
+
+    fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let start = address.wrapping_sub(CODE) as usize;
+        let end = start + bytes.len();
+        assert!(bytes.is_empty() || start / 0x1000 == (end - 1) / 0x1000, "read across a page");
+        let is_there = start < if self.has_second_page { 0x2000 } else { 0x1000 };
+        if is_there {
+            bytes.copy_from_slice(&self.code[start..end]);
+        }
+        is_there
+    }
+}
