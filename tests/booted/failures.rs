@@ -1,9 +1,10 @@
 //! Failures are told apart: each payload of `tests/payloads` fails in its own way.
 
+use std::fs;
 use std::time::Duration;
 
 use harness::verdict::{self, Layer};
-use harness::{Exit, Options, Report, fixture};
+use harness::{Exit, Options, Report, fixture, paths};
 
 fn boot(payload: &str) -> Report {
     fixture::boot(&fixture::options(&format!("payload-{payload}"), payload))
@@ -18,12 +19,32 @@ fn a_kernel_that_does_nothing_wrong_passes() {
 }
 
 #[test]
+fn a_failed_check_is_the_kernels_fault() {
+    let report = boot("check_fails");
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::CHECK_FAILED), "{report:#?}");
+    let judgement = verdict::judge(&report);
+    assert_eq!((judgement.code, judgement.layer), (verdict::FAILED, Some(Layer::Kernel)));
+}
+
+#[test]
+fn an_exception_that_is_not_routed_is_a_panic() {
+    let report = boot("unrouted");
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::TD_DIED), "{report:#?}");
+    assert!(report.console.contains("panic at kernel/src/ve/"), "{}", report.console);
+    assert!(!report.console.contains("FAIL"), "{}", report.console);
+}
+
+#[test]
 fn a_panic_is_on_the_console_and_in_the_fatal_error() {
     let report = boot("panic");
     assert_eq!(report.exit, Exit::Verdict(abi::verdict::TD_DIED), "{report:#?}");
-    assert!(report.console.contains("panic.rs:"), "{}", report.console);
-    let fatal = report.vmm_log.lines().find(|line| line.starts_with("vmm: fatal error from TD: "));
-    assert!(fatal.is_some_and(|line| line.contains("panic")), "{}", report.vmm_log);
+    let file = "tests/payloads/src/bin/panic.rs";
+    let source = fs::read_to_string(paths::root().join(file)).unwrap();
+    let line = source.lines().position(|line| line.contains("panic!(")).unwrap() + 1;
+    let words = format!("panic at {file}:{line}: on purpose\n");
+    assert!(report.console.contains(&words), "{}", report.console);
+    let fatal = format!("vmm: fatal error from TD: {words}");
+    assert!(report.vmm_log.contains(&fatal), "{}", report.vmm_log);
     let judgement = verdict::judge(&report);
     assert_eq!((judgement.code, judgement.layer), (verdict::DIED, Some(Layer::Kernel)));
 }
