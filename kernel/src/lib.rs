@@ -92,7 +92,7 @@ pub fn init(boot_info: &'static mut BootInfo) -> Kernel {
     traps::init();
     if !is_trust_domain() {
         console::init();
-        println!("kernel: this is not a trust domain");
+        println!("kernel: not in a trust domain");
         exit(Verdict::NotATrustDomain);
     }
     let vp = Td.vp_info().unwrap_or_else(|status| panic!("TDG.VP.INFO: {status}"));

@@ -31,7 +31,7 @@ pub fn report(info: &PanicInfo<'_>) -> ! {
     let depth = DEPTH.fetch_add(1, Ordering::Relaxed);
     let (file, line) = info.location().map_or(("?", 0), |at| (at.file(), at.line()));
     if depth == 0 {
-        console::print_in_panic(format_args!("panic at {file}:{line}: {}\n", info.message()));
+        console::print_in_panic(format_args!("\npanic at {file}:{line}: {}\n", info.message()));
     }
     if depth <= 1 {
         let mut text = FatalText::new();

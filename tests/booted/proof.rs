@@ -32,12 +32,17 @@ fn the_default_run_passes_and_all_witnesses_agree() {
     assert!(!console.contains("FAIL"), "{console}");
 }
 
-/// Whether a line of the console is `ok CAUSE CODE EXIT QUALIFICATION GPA CALL RCX RESULT`.
+/// Whether a line of the console is `ok CAUSE CODE EXIT QUALIFICATION GPA CALL RCX RESULT
+/// EXPECTED`.
 fn proves(line: &str, (cause, code, reason, call): (&str, &str, &str, &str)) -> bool {
     let Some(rest) = line.strip_prefix("ok").map(str::trim_start) else { return false };
     let Some(words) = rest.strip_prefix(cause) else { return false };
     let words: Vec<&str> = words.split_whitespace().collect();
-    words.len() == 7 && words[0].starts_with(code) && words[1] == reason && words[4] == call
+    words.len() == 8
+        && words[6] == words[7]
+        && words[0].starts_with(code)
+        && words[1] == reason
+        && words[4] == call
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -20,6 +20,9 @@ use crate::td::{Td, Tdcall};
 use crate::ve::{self, LastVe};
 use crate::{Kernel, Verdict, counts, memory, print, println};
 
+/// The last columns: sub-function, RCX mask, result and what it must be.
+const HEADER: &str = "call  rcx    result             expected";
+
 /// A pattern for registers whose upper bits must survive, or must not.
 const PATTERN: u64 = 0x1122_3344_5566_7788;
 
@@ -27,7 +30,7 @@ const PATTERN: u64 = 0x1122_3344_5566_7788;
 pub fn run(kernel: &mut Kernel) -> Verdict {
     let mut proof = Proof { checks: 0, passed: 0 };
     banner(kernel);
-    println!("     cause   code             exit qual       gpa            call  rcx    result");
+    println!("     {:<8}{:<17}exit {:<11}{:<17}{}", "cause", "code", "qual", "gpa", HEADER);
     cpuid::check(&mut proof);
     io::check(&mut proof);
     msr::check(&mut proof, &kernel.vp);
@@ -96,22 +99,19 @@ impl Proof {
             && last.call == call
             && result == wanted;
         self.count(is_right);
-        print!("{:<8}", expected.cause);
-        print!("{:<17}{:>4} {:<#11x}", Code(last), last.reason.0, last.qualification);
+        print!("{:<8}{:<17}", expected.cause, Code(last));
+        print!("{:>4} {:<#11x}", last.reason.0, last.qualification);
         match gpa {
-            Some(_) => print!("{:<#15x}", last.gpa),
-            None => print!("{:<15}", "-"),
+            Some(_) => print!("{:<#17x}", last.gpa),
+            None => print!("{:<17}", "-"),
         }
         match last.call {
             Some((function, mask)) => print!("{function:<#6x}{mask:<#7x}"),
-            None => print!("{:<13}", "-"),
+            None => print!("{:<6}{:<7}", "-", "-"),
         }
-        println!("{result:#x}");
+        println!("{result:<#19x}{wanted:#x}");
         if !is_right {
-            println!(
-                "     wanted {wanted:#x}, {reason} {bits:#x}/{mask:#x}, gpa {gpa:x?}, call {call:x?}, 1 #VE; saw {}",
-                seen.exceptions
-            );
+            println!("     {} #VEs; wanted {reason}, {expected}", seen.exceptions);
         }
     }
 
@@ -119,6 +119,14 @@ impl Proof {
         self.checks += 1;
         self.passed += u32::from(is_right);
         print!("{}", if is_right { "ok   " } else { "FAIL " });
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bits, mask) = self.qualification;
+        write!(f, "qualification {bits:#x} of {mask:#x}, gpa {:x?}", self.gpa)?;
+        write!(f, ", call {:x?}", self.call)
     }
 }
 
