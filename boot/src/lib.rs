@@ -1,2 +1,39 @@
-//! Placeholder.
+//! What boot decides, apart from the CPU it runs on.
+//!
+//! In the order it happens: [`start`] checks what the CPU was started with, [`ram`] takes
+//! the VMM's list of memory, [`accept`] accepts it, [`elf`] and [`config`] read the
+//! kernel, [`launch`] lays out its address space ([`frame`], [`addresses`], [`paging`],
+//! [`load`]) and writes its boot information ([`bootinfo`]).
+//!
+//! The binary beside it adds the first instructions, TDCALL, the console and the last
+//! jump. Here nothing touches a device or a fixed address: memory is a [`FrameMemory`],
+//! the TDX module a [`Tdcall`], so all of it runs in host tests, against a hostile module,
+//! a hostile VMM and a broken kernel. Nothing panics on what any of them says.
+//!
+//! [`FrameMemory`]: frame::FrameMemory
+//! [`Tdcall`]: accept::Tdcall
 #![no_std]
+#[cfg(test)]
+extern crate std;
+
+pub mod start;
+
+pub mod ram;
+
+pub mod accept;
+
+pub mod config;
+pub mod elf;
+
+pub mod addresses;
+pub mod bootinfo;
+pub mod frame;
+pub mod launch;
+pub mod load;
+pub mod paging;
+
+mod error;
+#[cfg(test)]
+mod testing;
+
+pub use error::BootError;
