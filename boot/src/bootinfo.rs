@@ -98,3 +98,115 @@ pub fn write(
     // plain numbers here; where the kernel reads them they point to the regions above.
     unsafe { base.byte_add(slot).cast::<[u64; 2]>().write(regions) };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn own(start: u64, end: u64) -> Range {
+        Range { start, end, state: State::Own }
+    }
+
+    const fn free(start: u64, end: u64) -> Range {
+        Range { start, end, state: State::Accepted }
+    }
+
+    const fn region(start: u64, end: u64, kind: MemoryRegionKind) -> MemoryRegion {
+        MemoryRegion { start, end, kind }
+    }
+
+    fn regions(ranges: &[Range], used_end: u64) -> Vec<MemoryRegion> {
+        let mut regions = Vec::new();
+        for_each_region(ranges, used_end, &mut |region| regions.push(region));
+        regions
+    }
+
+    #[test]
+    fn free_memory_is_split_where_boot_used_it() {
+        use MemoryRegionKind::{Bootloader, Usable};
+        let ranges = [
+            free(0, 0x80_0000),
+            own(0x80_0000, 0x81_0000),
+            own(0x81_0000, 0x81_2000),
+            free(0x81_2000, 0x400_0000),
+            own(0xFFE0_0000, 0x1_0000_0000),
+        ];
+        let expected = [
+            region(0, 0x10_0000, Usable),
+            region(0x10_0000, 0x18_0000, Bootloader),
+            region(0x18_0000, 0x80_0000, Usable),
+            region(0x80_0000, 0x81_2000, Bootloader),
+            region(0x81_2000, 0x400_0000, Usable),
+            region(0xFFE0_0000, 0x1_0000_0000, Bootloader),
+        ];
+        assert_eq!(regions(&ranges, 0x18_0000), expected);
+        let past_temp_mem = [
+            region(0, 0x10_0000, Usable),
+            region(0x10_0000, 0x90_0000, Bootloader),
+            region(0x90_0000, 0x400_0000, Usable),
+            region(0xFFE0_0000, 0x1_0000_0000, Bootloader),
+        ];
+        assert_eq!(regions(&ranges, 0x90_0000), past_temp_mem);
+    }
+
+    #[test]
+    fn memory_that_is_left_unaccepted_is_called_so() {
+        let ranges = [Range { start: 0, end: 0x1000, state: State::Unaccepted }];
+        let expected = region(0, 0x1000, MemoryRegionKind::UnknownUefi(15));
+        assert_eq!(regions(&ranges, FRAMES_START), [expected]);
+    }
+
+    #[test]
+    fn boot_information_is_read_back_through_the_api() {
+        let ranges = [free(0, 0x80_0000), own(0x80_0000, 0x81_0000)];
+        let mut memory = std::vec![u64::MAX; size(ranges.len()).div_ceil(8)];
+        let at = memory.as_ptr().addr() as u64;
+        write(&mut memory, at, &ranges, 0x18_0000, |info| {
+            info.kernel_addr = 0xFFE0_0000;
+            info.physical_memory_offset = Some(1 << 39).into();
+        });
+        let start = memory.as_mut_ptr();
+        // SAFETY: `write` put a BootInfo there, with a pointer into the same vector.
+        let info = unsafe { &*start.cast::<BootInfo>() };
+        assert_eq!(info.kernel_addr, 0xFFE0_0000);
+        assert_eq!(info.physical_memory_offset.into_option(), Some(1 << 39));
+        assert_eq!(info.rsdp_addr.into_option(), None);
+        assert_eq!(info.memory_regions[..], regions(&ranges, 0x18_0000));
+    }
+
+    proptest! {
+        #[test]
+        fn regions_keep_every_byte_and_fit_their_room(
+            cuts in prop::collection::btree_set(0_u64..4096, 2..60),
+            states in prop::collection::vec(0_usize..4, 60),
+            used in 0_u64..4096,
+        ) {
+            const STATES: [State; 3] = [State::Own, State::Unaccepted, State::Accepted];
+            let cuts: Vec<_> = cuts.into_iter().map(|page| page << 12).collect();
+            let ranges: Vec<_> = cuts.windows(2).zip(states).filter_map(|(cut, state)| {
+                let state = *STATES.get(state)?;
+                Some(Range { start: cut[0], end: cut[1], state })
+            }).collect();
+            let regions = regions(&ranges, used << 12);
+            prop_assert!(REGIONS_OFFSET + size_of_val(&regions[..]) <= size(ranges.len()));
+            prop_assert!(regions.windows(2).all(|pair| pair[0].end <= pair[1].start));
+            for page in (0..4096).map(|page| page << 12) {
+                let range = ranges.iter().find(|r| (r.start..r.end).contains(&page));
+                let kind = range.map(|range| match range.state {
+                    State::Own => MemoryRegionKind::Bootloader,
+                    State::Unaccepted => MemoryRegionKind::UnknownUefi(15),
+                    State::Accepted if (FRAMES_START..used << 12).contains(&page) => {
+                        MemoryRegionKind::Bootloader
+                    }
+                    State::Accepted => MemoryRegionKind::Usable,
+                });
+                let found = regions.iter().find(|r| (r.start..r.end).contains(&page));
+                prop_assert_eq!(found.map(|region| region.kind), kind);
+            }
+        }
+    }
+}

@@ -6,103 +6,23 @@
 //! What it hands out needs no further check. Not checked: whether segments share pages;
 //! mapping them finds out.
 
+mod error;
+mod raw;
+#[cfg(test)]
+mod tests;
+
 use core::fmt;
 use core::ops::Range;
 
 use abi::PAGE_SIZE;
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
-const MAGIC_64_LITTLE_1: [u8; 7] = *b"\x7FELF\x02\x01\x01";
-const MACHINE_X86_64: u16 = 62;
-const EXECUTABLE: u16 = 2;
-const SHARED_OBJECT: u16 = 3;
+pub use error::ElfError;
+use raw::{Header, RawRelocation, SectionHeader, SegmentHeader, kind, tag};
+
 /// Program headers that are taken. Linkers write about ten.
 const MAX_SEGMENTS: u16 = 64;
-
-/// Kinds of segment.
-mod kind {
-    pub(super) const LOAD: u32 = 1;
-    pub(super) const DYNAMIC: u32 = 2;
-    pub(super) const TLS: u32 = 7;
-    pub(super) const GNU_RELRO: u32 = 0x6474_E552;
-}
-
-/// Tags of the dynamic segment.
-mod tag {
-    pub(super) const NULL: u64 = 0;
-    pub(super) const RELA: u64 = 7;
-    pub(super) const RELA_SIZE: u64 = 8;
-    pub(super) const RELA_ENTRY_SIZE: u64 = 9;
-    pub(super) const REL: u64 = 17;
-    pub(super) const JUMP_RELOCATIONS: u64 = 23;
-    pub(super) const RELR: u64 = 36;
-}
-
-const RELOCATION_RELATIVE: u32 = 8;
-
-#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct Header {
-    ident: [u8; 16],
-    kind: U16,
-    machine: U16,
-    version: U32,
-    entry: U64,
-    segments: U64,
-    sections: U64,
-    flags: U32,
-    size: U16,
-    segment_size: U16,
-    segment_count: U16,
-    section_size: U16,
-    section_count: U16,
-    section_names: U16,
-}
-
-#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct SegmentHeader {
-    kind: U32,
-    flags: U32,
-    offset: U64,
-    address: U64,
-    physical: U64,
-    file_size: U64,
-    memory_size: U64,
-    align: U64,
-}
-
-#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct SectionHeader {
-    name: U32,
-    kind: U32,
-    flags: U64,
-    address: U64,
-    offset: U64,
-    size: U64,
-    link: U32,
-    info: U32,
-    align: U64,
-    entry_size: U64,
-}
-
-#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct RawRelocation {
-    offset: U64,
-    kind: U32,
-    symbol: U32,
-    addend: U64,
-}
-
-const _: () = {
-    assert!(size_of::<Header>() == 64);
-    assert!(size_of::<SegmentHeader>() == 56);
-    assert!(size_of::<SectionHeader>() == 64);
-    assert!(size_of::<RawRelocation>() == 24);
-};
 
 /// A checked ELF file.
 #[derive(Clone, Copy)]
@@ -158,10 +78,12 @@ impl<'a> Elf<'a> {
     /// It is no kernel that can be loaded.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
         let (header, _) = Header::read_from_prefix(bytes).map_err(|_| ElfError::NotElf)?;
-        if !header.ident.starts_with(&MAGIC_64_LITTLE_1) || header.machine != MACHINE_X86_64 {
+        if !header.ident.starts_with(&raw::MAGIC_64_LITTLE_1)
+            || header.machine != raw::MACHINE_X86_64
+        {
             return Err(ElfError::NotElf);
         }
-        if ![EXECUTABLE, SHARED_OBJECT].contains(&header.kind.get()) {
+        if ![raw::EXECUTABLE, raw::SHARED_OBJECT].contains(&header.kind.get()) {
             return Err(ElfError::Kind(header.kind.get()));
         }
         let count = header.segment_count.get();
@@ -243,7 +165,7 @@ impl<'a> Elf<'a> {
     /// The kernel may be loaded anywhere.
     #[must_use]
     pub fn is_relocatable(&self) -> bool {
-        self.header.kind == SHARED_OBJECT
+        self.header.kind == raw::SHARED_OBJECT
     }
 
     /// The thread-local storage: address, bytes in the file, bytes.
@@ -306,7 +228,7 @@ impl<'a> Elf<'a> {
         let raw = if size == 0 { &[] } else { self.at(address, size).ok_or(CUT)? };
         let raw = <[RawRelocation]>::ref_from_bytes(raw).map_err(|_| CUT)?;
         Ok(raw.iter().map(|raw| match raw.kind.get() {
-            RELOCATION_RELATIVE => {
+            raw::RELOCATION_RELATIVE => {
                 Ok(Relocation { offset: raw.offset.get(), addend: raw.addend.get() })
             }
             kind => Err(ElfError::Relocation(kind)),
@@ -341,54 +263,3 @@ fn table<T: FromBytes + Immutable + KnownLayout + Unaligned>(
     let bytes = slice(bytes, offset, count.checked_mul(size_of::<T>() as u64)?)?;
     <[T]>::ref_from_bytes(bytes).ok()
 }
-
-/// Why the kernel cannot be loaded. Its maker is at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the Display text of each variant is its documentation")]
-pub enum ElfError {
-    NotElf,
-    Kind(u16),
-    Cut(&'static str),
-    Wraps(u64),
-    Unaligned { address: u64, offset: u64 },
-    WritableCode(u64),
-    SecondTls,
-    EntryOutside(u64),
-    RelocationTable(u64),
-    Relocation(u32),
-    RelocationOutside(u64),
-}
-
-impl fmt::Display for ElfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::NotElf => f.write_str("not a 64-bit ELF file for x86-64"),
-            Self::Kind(kind) => write!(f, "ELF type {kind} is neither 2 (EXEC) nor 3 (DYN)"),
-            Self::Cut(what) => write!(f, "{what} does not lie in the file"),
-            Self::Wraps(address) => write!(f, "segment at {address:#x} wraps around"),
-            Self::Unaligned { address, offset } => write!(
-                f,
-                "segment at {address:#x} has file offset {offset:#x}: not the same within a page"
-            ),
-            Self::WritableCode(address) => {
-                write!(f, "segment at {address:#x} is writable and executable")
-            }
-            Self::SecondTls => f.write_str("more than one TLS segment"),
-            Self::EntryOutside(entry) => write!(f, "entry point {entry:#x} is not code"),
-            Self::RelocationTable(tag) => {
-                write!(f, "relocations by dynamic tag {tag}; only RELA is known")
-            }
-            Self::Relocation(kind) => {
-                write!(f, "relocation of type {kind}; only 8 (RELATIVE) is known")
-            }
-            Self::RelocationOutside(address) => {
-                write!(f, "relocation of {address:#x}, outside all segments")
-            }
-        }
-    }
-}
-
-impl core::error::Error for ElfError {}
-
-#[cfg(test)]
-mod tests;

@@ -192,3 +192,6 @@ const fn whole_large_pages(bytes: u64) -> u64 {
     // Memory lies below 2^52.
     bytes.next_multiple_of(PageLevel::Size2M.bytes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ pub mod paging;
 
 mod error;
 #[cfg(test)]
+mod linker_script;
+#[cfg(test)]
 mod testing;
 
 pub use error::BootError;

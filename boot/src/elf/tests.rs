@@ -4,6 +4,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::raw::{EXECUTABLE, SHARED_OBJECT};
 use super::*;
 use crate::testing::{Load, TestKernel};
 

@@ -83,11 +83,6 @@ impl Arena {
     pub(crate) fn new(bytes: u64) -> Self {
         Self(std::vec![Page([0; 512]); (bytes / PAGE_SIZE) as usize])
     }
-
-    /// The first byte after it.
-    pub(crate) fn end(&self) -> u64 {
-        FRAMES_START + size_of_val(&self.0[..]) as u64
-    }
 }
 
 impl FrameMemory for Arena {

@@ -3,6 +3,7 @@
 
 use std::vec::Vec;
 
+use bootloader_api::BootInfo;
 use x86_64::VirtAddr;
 use x86_64::structures::paging::mapper::{MappedPageTable, PageTableFrameMapping, TranslateResult};
 use x86_64::structures::paging::{PageTable, PageTableFlags, PhysFrame, Translate};
@@ -52,6 +53,13 @@ impl View<'_> {
     /// `len` bytes as the kernel sees them, from memory or from the file.
     pub(crate) fn read(&mut self, address: u64, len: u64) -> Vec<u8> {
         (address..address + len).map(|at| self.byte(at)).collect()
+    }
+
+    /// The boot information without its regions, which are behind the kernel's pointer.
+    pub(crate) fn boot_info(&mut self, at: u64) -> BootInfo {
+        let bytes = self.read(at, size_of::<BootInfo>() as u64);
+        // SAFETY: all bytes of a BootInfo, as boot wrote it; callers look at plain fields.
+        unsafe { bytes.as_ptr().cast::<BootInfo>().read_unaligned() }
     }
 
     fn byte(&mut self, address: u64) -> u8 {
