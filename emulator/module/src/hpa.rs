@@ -20,7 +20,7 @@ pub(crate) fn without_hkid(hpa: u64) -> u64 {
 
 /// Aligned to `alignment`, no HKID, below the physical address width.
 pub(crate) fn is_plain(hpa: u64, alignment: u64) -> bool {
-    hpa % alignment == 0 && hkid(hpa) == 0
+    hpa.is_multiple_of(alignment) && hkid(hpa) == 0
 }
 
 impl Module {
@@ -82,7 +82,7 @@ impl Module {
         size: u64,
         operand: Operand,
     ) -> Result<u64, Status> {
-        let fits = hpa % size == 0
+        let fits = hpa.is_multiple_of(size)
             && hpa >> MAX_PA_BITS == 0
             && hkid(hpa) < u64::from(FIRST_PRIVATE_HKID);
         let address = without_hkid(hpa);

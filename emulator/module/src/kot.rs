@@ -16,7 +16,7 @@ pub(crate) enum KotState {
 }
 
 /// One entry per HKID.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Kot {
     states: [KotState; HKIDS],
     /// Bit *n*: the one package has not written back the lines of HKID *n*.

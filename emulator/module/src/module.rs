@@ -5,7 +5,7 @@
 //! with a status, an exception or a TD exit, and never panics.
 
 use abi::leaf::{tdg as tdg_leaf, tdh as tdh_leaf};
-use abi::tdmr::MAX_TDMRS;
+use abi::tdmr::{MAX_TDMRS, TdmrInfo};
 use abi::{Counts, Operand, Status};
 
 use crate::kot::Kot;
@@ -14,10 +14,10 @@ use crate::machine::{
 };
 use crate::sys::SysState;
 use crate::td::{Td, TdInfo};
+use crate::td_exit;
 use crate::tdg::{self, Call};
 use crate::tdh;
 use crate::tdmr::{Convertible, Tdmr};
-use crate::td_exit;
 
 /// Convertible memory regions that the platform can describe.
 pub const MAX_CMRS: usize = 32;
@@ -58,7 +58,7 @@ impl Default for ModuleConfig {
 
 /// The module's global state. Everything that belongs to one TD stands in the pages
 /// that the VMM donated for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Module {
     pub(crate) config: ModuleConfig,
     pub(crate) state: SysState,
@@ -69,6 +69,9 @@ pub struct Module {
 }
 
 impl Module {
+    #[expect(clippy::large_stack_arrays, reason = "a constant, copied once at the start")]
+    const NO_TDMRS: [Tdmr; MAX_TDMRS] = [Tdmr::EMPTY; MAX_TDMRS];
+
     /// A module that no SEAMCALL has reached yet.
     #[must_use]
     pub fn new(config: ModuleConfig) -> Self {
@@ -77,7 +80,7 @@ impl Module {
             state: SysState::Pending,
             lp_is_initialized: false,
             kot: Kot::new(),
-            tdmrs: [Tdmr::empty(); MAX_TDMRS],
+            tdmrs: Self::NO_TDMRS,
             num_tdmrs: 0,
         }
     }
@@ -86,20 +89,24 @@ impl Module {
     /// answers that with VMfailInvalid and does not come here. [ABI-H 1.5]
     ///
     /// Registers that the leaf does not write keep the VMM's values.
-    pub fn seamcall(&mut self, m: &mut dyn Machine, host: HostRegs<'_>) -> AfterSeamcall {
-        let rax = host.gpr.rax;
+    pub fn seamcall(
+        &mut self,
+        m: &mut dyn Machine,
+        HostRegs { gpr, xmm }: HostRegs<'_>,
+    ) -> AfterSeamcall {
+        let rax = gpr.rax;
         let answer = match self.check_seamcall(rax) {
             Err(status) => status,
-            Ok(tdh_leaf::VP_ENTER) => match tdh::vp_enter::run(self, m, &host) {
+            Ok(tdh_leaf::VP_ENTER) => match tdh::vp_enter::run(self, m, gpr, xmm) {
                 Ok(vcpu) => return AfterSeamcall::EnterTd(vcpu),
                 Err(status) => status,
             },
             Ok(leaf) => {
                 let version = (rax >> 16) as u8;
-                tdh::run(self, m, leaf, version, host.gpr).err().unwrap_or(Status::SUCCESS)
+                tdh::run(self, m, leaf, version, gpr).err().unwrap_or(Status::SUCCESS)
             }
         };
-        host.gpr.rax = answer.0;
+        gpr.rax = answer.0;
         AfterSeamcall::Return
     }
 
@@ -141,13 +148,7 @@ impl Module {
 
     /// Turns a TD exit into the VMM's registers and the vCPU's state. For a VMCALL
     /// `svm` has advanced RIP before. [ABI-H 5.4-5.7]
-    pub fn td_exit(
-        &mut self,
-        m: &mut dyn Machine,
-        v: VcpuId,
-        exit: TdExit,
-        host: HostRegs<'_>,
-    ) {
+    pub fn td_exit(&mut self, m: &mut dyn Machine, v: VcpuId, exit: TdExit, host: HostRegs<'_>) {
         td_exit::run(&self.config, m, v, exit, host);
     }
 
@@ -172,9 +173,9 @@ impl Module {
     }
 
     /// Takes a TDMR that passed the checks. The caller bounds their number.
-    pub(crate) fn push_tdmr(&mut self, tdmr: Tdmr) {
+    pub(crate) fn push_tdmr(&mut self, tdmr: &TdmrInfo) {
         if let Some(slot) = self.tdmrs.get_mut(self.num_tdmrs) {
-            *slot = tdmr;
+            *slot = Tdmr::new(tdmr);
             self.num_tdmrs += 1;
         }
     }

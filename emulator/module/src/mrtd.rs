@@ -82,11 +82,14 @@ pub(crate) fn extend_rtmr(old: &[u8; 48], data: &[u8; 48]) -> [u8; 48] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::format;
     use std::string::String;
 
     fn hex(digest: [u8; 48]) -> String {
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+    }
+
+    fn digit(nibble: u8) -> char {
+        char::from(b"0123456789abcdef"[usize::from(nibble)])
     }
 
     fn extend_page(stream: &mut Stream, gpa: u64, page: &[u8; 4096]) {
@@ -107,14 +110,55 @@ mod tests {
         let zeros = [0; 4096];
         let counting: [u8; 4096] = array::from_fn(|i| i as u8);
         let rows: [(String, &str); 8] = [
-            (measured(|_| ()), "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b"),
-            (measured(|s| s.page_add(0)), "8f3e9a8aca6784eab874f7aa4dda5d49104a88047f1f86695ef2a88f5691a90e34aac48ce45ffa1f5a23c7d62980d570"),
-            (measured(|s| { s.page_add(0); s.extend(0x100, &[0; 256]); }), "ae71a151590d46af65391ab8f670eea5682c8a2924380491a69917b63129f87ec271c9ade5a98e0b4967e79b1fdf665b"),
-            (measured(|s| { s.page_add(0); extend_page(s, 0, &zeros); }), "236f0efa607ff8843f1855d7ef80dc3dda8fb455787a186b8787212951eab0096e3193bb26f817c2b63c21f5e10f9938"),
-            (measured(|s| s.page_add(0x1000)), "fcdabf6fdf38b87d2e3a89b1ab68c242abb261dffa70ef6f1dc2220c2752d2729cdf1be92afc2e0e4297f04e2b629552"),
-            (measured(|s| { s.page_add(0x1000); extend_page(s, 0x1000, &counting); }), "15a8464628b6214951c4a1b57775507dd950263654e8790e257995b45013c84aba1d87a3bcbc1929b5f7db6d3e92cad6"),
-            (measured(|s| { s.page_add(0); s.page_add(0x1000); extend_page(s, 0, &zeros); }), "507ee79f481b6d1febfbd07dfd779a7eed9b221b8833882d66b18167c4d3e0d9543dbd9239e37f17467fecde72baafe0"),
-            (measured(|s| { s.page_add(0); extend_page(s, 0, &zeros); s.page_add(0x1000); }), "d03a539dc3a0b2fb053f4cc5c368519420a46a576ead3e2e2bd12ac0abec28c015b65b22fc4a5853292c687ff5ccdf56"),
+            (
+                measured(|_| ()),
+                "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b",
+            ),
+            (
+                measured(|s| s.page_add(0)),
+                "8f3e9a8aca6784eab874f7aa4dda5d49104a88047f1f86695ef2a88f5691a90e34aac48ce45ffa1f5a23c7d62980d570",
+            ),
+            (
+                measured(|s| {
+                    s.page_add(0);
+                    s.extend(0x100, &[0; 256]);
+                }),
+                "ae71a151590d46af65391ab8f670eea5682c8a2924380491a69917b63129f87ec271c9ade5a98e0b4967e79b1fdf665b",
+            ),
+            (
+                measured(|s| {
+                    s.page_add(0);
+                    extend_page(s, 0, &zeros);
+                }),
+                "236f0efa607ff8843f1855d7ef80dc3dda8fb455787a186b8787212951eab0096e3193bb26f817c2b63c21f5e10f9938",
+            ),
+            (
+                measured(|s| s.page_add(0x1000)),
+                "fcdabf6fdf38b87d2e3a89b1ab68c242abb261dffa70ef6f1dc2220c2752d2729cdf1be92afc2e0e4297f04e2b629552",
+            ),
+            (
+                measured(|s| {
+                    s.page_add(0x1000);
+                    extend_page(s, 0x1000, &counting);
+                }),
+                "15a8464628b6214951c4a1b57775507dd950263654e8790e257995b45013c84aba1d87a3bcbc1929b5f7db6d3e92cad6",
+            ),
+            (
+                measured(|s| {
+                    s.page_add(0);
+                    s.page_add(0x1000);
+                    extend_page(s, 0, &zeros);
+                }),
+                "507ee79f481b6d1febfbd07dfd779a7eed9b221b8833882d66b18167c4d3e0d9543dbd9239e37f17467fecde72baafe0",
+            ),
+            (
+                measured(|s| {
+                    s.page_add(0);
+                    extend_page(s, 0, &zeros);
+                    s.page_add(0x1000);
+                }),
+                "d03a539dc3a0b2fb053f4cc5c368519420a46a576ead3e2e2bd12ac0abec28c015b65b22fc4a5853292c687ff5ccdf56",
+            ),
         ];
         for (found, expected) in rows {
             assert_eq!(found, expected);

@@ -166,7 +166,7 @@ pub(crate) fn init_block(m: &mut dyn Machine, tdmr: &Tdmr, first: u64, pages: u6
     }
     let large = tdmr.pamt_base(1) + tdmr.page_index(first, 1) * PAMT_ENTRY_BYTES;
     m.zero(large, pages / 512 * PAMT_ENTRY_BYTES);
-    if first % GIB == 0 {
+    if first.is_multiple_of(GIB) {
         let huge = tdmr.pamt_base(2) + tdmr.page_index(first, 2) * PAMT_ENTRY_BYTES;
         m.zero(huge, PAMT_ENTRY_BYTES);
     }

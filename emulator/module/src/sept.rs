@@ -184,7 +184,7 @@ pub(crate) fn walk(m: &dyn Machine, td: &Td, gpa: u64, level: u8) -> Walk {
     let mut table = td.tdr.tdcx_pa[SEPT_ROOT];
     let mut at_level = td.tdcs.root_level().min(4);
     loop {
-        let at = table + (gpa / size_of_level(at_level) & 511) * 8;
+        let at = table + ((gpa / size_of_level(at_level)) & 511) * 8;
         let entry = Entry(m.read_u64(at));
         let walk = Walk { entry, level: at_level, at };
         if at_level <= level || walk.state() != SeptState::NlMapped || at_level == 0 {
@@ -209,7 +209,8 @@ impl Target {
         let gpa = operand & ADDRESS;
         let is_clean = operand & !(ADDRESS | 7) == 0;
         let fits = lowest <= level && level <= highest;
-        (is_clean && fits && gpa % size_of_level(level) == 0).then_some(Self { gpa, level })
+        let is_aligned = gpa.is_multiple_of(size_of_level(level));
+        (is_clean && fits && is_aligned).then_some(Self { gpa, level })
     }
 
     /// Decodes RCX and walks to its entry. On EPT_WALK_FAILED the registers report

@@ -50,7 +50,7 @@ impl Module {
             if !self.is_shared_page(m, table) {
                 return misconfigured;
             }
-            let index = gpa / size_of_level(level) & 511;
+            let index = (gpa / size_of_level(level)) & 511;
             let entry = m.read_u64(without_hkid(table) + index * 8);
             let suppress_ve = entry & SUPPRESS_VE != 0;
             if entry & RWX == 0 {

@@ -3,41 +3,41 @@
 use abi::exit::VmcallMask;
 use abi::{ExitReason, Regs, Status};
 
-use crate::machine::{HostRegs, Machine, TdExit, TDVPS_XSAVE, VcpuId};
+use crate::machine::{HostRegs, Machine, TDVPS_XSAVE, TdExit, VcpuId};
 use crate::module::ModuleConfig;
 use crate::td::Td;
 use crate::td::tdvps::{LastExit, Tdvps, VcpuState};
-use crate::xmm;
 
 pub(crate) fn run(
     config: &ModuleConfig,
     m: &mut dyn Machine,
     v: VcpuId,
     exit: TdExit,
-    host: HostRegs<'_>,
+    HostRegs { gpr, xmm }: HostRegs<'_>,
 ) {
     let mut td = Td::load(m, v.tdr);
     let mut tdvps = Tdvps::load(m, v.tdvpr);
-    let kept = Regs { rsp: host.gpr.rsp, rbp: host.gpr.rbp, ..Regs::default() };
+    let kept = Regs { rsp: gpr.rsp, rbp: gpr.rbp, ..Regs::default() };
     let keeps_rbp = td.tdcs.keeps_rbp();
     tdvps.state = VcpuState::Ready as u32;
-    *host.xmm = [[0; 16]; 16];
+    *xmm = [[0; 16]; 16];
     let class = match exit {
         TdExit::Vmcall => {
             let mask = VmcallMask(tdvps.gprs.rcx as u32);
-            *host.gpr = vmcall_registers(&tdvps.gprs, mask, kept, keeps_rbp);
-            xmm::read(m, tdvps.pages[TDVPS_XSAVE], mask, host.xmm);
+            *gpr = vmcall_registers(&tdvps.gprs, mask, kept, keeps_rbp);
+            crate::xmm::read(m, tdvps.pages[TDVPS_XSAVE], mask, xmm);
             tdvps.last_exit = LastExit::Tdvmcall as u32;
             Status::SUCCESS
         }
         TdExit::Async { class, .. } => {
             let keeps_rbp = keeps_rbp && !config.rbp_clobbered_on_async_exit;
-            *host.gpr = async_registers(exit, kept, keeps_rbp);
+            *gpr = async_registers(exit, kept, keeps_rbp);
             Status(u64::from(class) << 32)
         }
     };
     if let TdExit::Async { .. } = exit {
-        tdvps.last_exit = if is_trap(class) { LastExit::AsyncTrap } else { LastExit::AsyncFault } as u32;
+        tdvps.last_exit =
+            if is_trap(class) { LastExit::AsyncTrap } else { LastExit::AsyncFault } as u32;
     }
     if class.is(Status::NON_RECOVERABLE_VCPU) {
         tdvps.state = VcpuState::Disabled as u32;

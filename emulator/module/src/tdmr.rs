@@ -7,8 +7,7 @@
 use core::array;
 
 use abi::Status;
-use abi::tdmr::{PAMT_ENTRY_BYTES, TdmrInfo};
-use zerocopy::FromZeros;
+use abi::tdmr::{MAX_RESERVED, PAMT_ENTRY_BYTES, ReservedArea, TdmrInfo};
 
 use crate::hpa::{is_plain, overlaps};
 use crate::phys::PAGE;
@@ -28,12 +27,24 @@ pub(crate) struct Tdmr {
 }
 
 impl Tdmr {
-    pub(crate) fn new(info: TdmrInfo) -> Self {
-        Self { info, next: info.base }
-    }
+    /// No region.
+    pub(crate) const EMPTY: Self = Self {
+        info: TdmrInfo {
+            base: 0,
+            size: 0,
+            pamt_1g_base: 0,
+            pamt_1g_size: 0,
+            pamt_2m_base: 0,
+            pamt_2m_size: 0,
+            pamt_4k_base: 0,
+            pamt_4k_size: 0,
+            reserved: [ReservedArea { offset: 0, size: 0 }; MAX_RESERVED],
+        },
+        next: 0,
+    };
 
-    pub(crate) fn empty() -> Self {
-        Self::new(TdmrInfo::new_zeroed())
+    pub(crate) fn new(info: &TdmrInfo) -> Self {
+        Self { info: *info, next: info.base }
     }
 
     pub(crate) fn info(&self) -> &TdmrInfo {
@@ -135,7 +146,7 @@ fn check_extent(accepted: &[Tdmr], next: &TdmrInfo) -> Result<(), Status> {
     if accepted.last().is_some_and(|previous| next.base < previous.end()) {
         return Err(failure(Status::NON_ORDERED_TDMR, index, 0, 0));
     }
-    let aligned = next.base % GIB == 0 && next.size % GIB == 0 && next.size != 0;
+    let aligned = next.base.is_multiple_of(GIB) && next.size.is_multiple_of(GIB) && next.size != 0;
     if aligned && is_plain(next.base, 1) && is_plain(end - 1, 1) { Ok(()) } else { Err(invalid) }
 }
 
@@ -154,7 +165,8 @@ fn check_reserved(next: &TdmrInfo, index: usize) -> Result<(), Status> {
         if number > 0 && area.offset < previous_end {
             return Err(unordered);
         }
-        if area.offset % PAGE != 0 || area.size % PAGE != 0 || end > next.size {
+        let aligned = area.offset.is_multiple_of(PAGE) && area.size.is_multiple_of(PAGE);
+        if !aligned || end > next.size {
             return Err(invalid);
         }
         previous_end = end;
@@ -162,11 +174,7 @@ fn check_reserved(next: &TdmrInfo, index: usize) -> Result<(), Status> {
     Ok(())
 }
 
-fn check_pamts(
-    accepted: &[Tdmr],
-    next: &TdmrInfo,
-    memory: &Convertible<'_>,
-) -> Result<(), Status> {
+fn check_pamts(accepted: &[Tdmr], next: &TdmrInfo, memory: &Convertible<'_>) -> Result<(), Status> {
     let index = accepted.len();
     let own = pamts(next);
     for level in [2, 1, 0] {
@@ -188,7 +196,7 @@ fn check_pamts(
 
 fn is_pamt_area((base, size): Range, needed: u64) -> bool {
     let Some(end) = base.checked_add(size) else { return false };
-    let aligned = base % PAGE == 0 && size % PAGE == 0;
+    let aligned = base.is_multiple_of(PAGE) && size.is_multiple_of(PAGE);
     aligned && is_plain(base, 1) && is_plain(end.wrapping_sub(1), 1) && size >= needed
 }
 
@@ -256,7 +264,7 @@ fn each_available(region: &TdmrInfo, mut visit: impl FnMut(u64, u64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::tdmr::ReservedArea;
+    use zerocopy::FromZeros;
 
     const CMRS: [Range; 2] = [(0, GIB), (GIB, GIB)];
     const MEMORY: Convertible<'_> = Convertible { cmrs: &CMRS, seamrr: (0, 0) };
@@ -331,7 +339,7 @@ mod tests {
 
     #[test]
     fn regions_follow_each_other_and_keep_off_each_others_pamts() {
-        let first = [Tdmr::new(sample())];
+        let first = [Tdmr::new(&sample())];
         let again = check(&first, &sample(), &MEMORY);
         assert_eq!(again, status(Status::NON_ORDERED_TDMR, 1));
         let mut second = sample();

@@ -95,13 +95,7 @@ impl Module {
     /// Translates `gpa`, which carries the SHARED bit, for the vCPU's TD: the private
     /// half by the secure EPT, the shared half by the VMM's EPT.
     #[must_use]
-    pub fn translate(
-        &self,
-        m: &dyn Machine,
-        v: VcpuId,
-        gpa: u64,
-        access: Access,
-    ) -> Translation {
+    pub fn translate(&self, m: &dyn Machine, v: VcpuId, gpa: u64, access: Access) -> Translation {
         let td = Td::load(m, v.tdr);
         let mask = td.tdcs.shared_mask();
         if gpa & !(mask << 1).wrapping_sub(1) != 0 {
@@ -120,12 +114,7 @@ impl Module {
 }
 
 /// Walks the secure EPT. An operand of a TDCALL goes the same way as an access.
-pub(crate) fn translate_private(
-    m: &dyn Machine,
-    td: &Td,
-    gpa: u64,
-    access: Access,
-) -> Translation {
+pub(crate) fn translate_private(m: &dyn Machine, td: &Td, gpa: u64, access: Access) -> Translation {
     let walk = sept::walk(m, td, gpa, 0);
     let permissions = match walk.state() {
         SeptState::Mapped => Permissions::from_bits(walk.entry.rights()),

@@ -1,7 +1,7 @@
 //! Virtualization exceptions and EPT violations. [ABI-G 5, 10]
 
-use abi::exit::ExtendedQualification;
 use abi::ExitReason;
+use abi::exit::ExtendedQualification;
 
 use crate::machine::{Exception, Machine, Outcome, TdExit, VcpuId};
 use crate::module::Module;
@@ -38,7 +38,7 @@ pub struct EptFault {
 }
 
 impl EptFault {
-    fn qualification(&self, violation: &Violation) -> u64 {
+    fn qualification(&self, violation: Violation) -> u64 {
         let Access { read, write, execute } = self.access;
         let linear = self.gla.is_some();
         u64::from(read)
@@ -81,7 +81,7 @@ impl Module {
         fault: EptFault,
         violation: Violation,
     ) -> Outcome {
-        let qualification = fault.qualification(&violation);
+        let qualification = fault.qualification(violation);
         let exit = |extended| ept_violation_exit(fault.gpa, qualification, extended);
         match violation.kind {
             ViolationKind::BeyondWidth => match fault.gla {
@@ -116,6 +116,7 @@ impl Module {
 
     /// #VE for an instruction that a TD may not execute, or #DF while the guest has
     /// not fetched the information of the last one.
+    #[expect(clippy::too_many_arguments, reason = "the fields of VE_INFO, one by one")]
     pub fn instruction_ve(
         &mut self,
         m: &mut dyn Machine,
@@ -174,8 +175,7 @@ fn hardware_ve(
     qualification: u64,
 ) -> Outcome {
     let area = ept_area(qualification, fault.gpa, fault.gla);
-    tdvps.ve_info =
-        VeInfoArea { length: tdvps.ve_info.length, info: tdvps.ve_info.info, ..area };
+    tdvps.ve_info = VeInfoArea { length: tdvps.ve_info.length, info: tdvps.ve_info.info, ..area };
     deliver(m, v, &tdvps)
 }
 
@@ -191,12 +191,7 @@ pub(crate) fn inject_ve(m: &mut dyn Machine, v: VcpuId, area: VeInfoArea) -> Out
 
 /// #VE for a pending page that a TDCALL names as operand: no linear address.
 /// [ABI-G 2.0]
-pub(crate) fn operand_ve(
-    m: &mut dyn Machine,
-    v: VcpuId,
-    gpa: u64,
-    qualification: u64,
-) -> Outcome {
+pub(crate) fn operand_ve(m: &mut dyn Machine, v: VcpuId, gpa: u64, qualification: u64) -> Outcome {
     inject_ve(m, v, ept_area(qualification, gpa, None))
 }
 

@@ -141,7 +141,7 @@ fn interrupt_is_pending(m: &dyn Machine, vapic: u64) -> bool {
     let highest = |bank: u64| {
         (0..8).rev().find_map(|word| {
             let bits = register(m, vapic + bank + 0x10 * word);
-            (bits != 0).then(|| 32 * word + u64::from(31 - bits.leading_zeros()))
+            (bits != 0).then(|| 32 * word + u64::from(bits.ilog2()))
         })
     };
     let class = |vector: u64| vector >> 4;

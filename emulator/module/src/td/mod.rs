@@ -61,11 +61,7 @@ impl Td {
     }
 
     /// The whole state sequence for a leaf that works in the op_states `allowed`.
-    pub(crate) fn load_in(
-        m: &dyn Machine,
-        pa: u64,
-        allowed: &[OpState],
-    ) -> Result<Self, Status> {
+    pub(crate) fn load_in(m: &dyn Machine, pa: u64, allowed: &[OpState]) -> Result<Self, Status> {
         let tdr = Self::load_with_keys(m, pa)?;
         if tdr.num_tdcx < crate::sys::TDCS_PAGES {
             return Err(Status::TDCS_NOT_ALLOCATED);

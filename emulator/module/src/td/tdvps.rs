@@ -10,8 +10,8 @@ use abi::Regs;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::machine::{Machine, TDVPS_PAGES};
-use crate::sys::TDVPS_PAGES_MAX;
 use crate::phys::{load, store};
+use crate::sys::TDVPS_PAGES_MAX;
 
 /// First byte of the TDVPR page that `svm` may use for itself.
 pub const SVM_AREA: u64 = 2048;

@@ -6,6 +6,7 @@ use abi::{Operand, Status};
 use super::{Answer, Call};
 use crate::metadata::{Element, Side, first_readable, td};
 
+#[expect(clippy::unnecessary_wraps, reason = "every leaf has this signature")]
 pub(crate) fn run(call: &mut Call<'_>, version: u8) -> Answer {
     let regs = &mut call.tdvps.gprs;
     let (td_handle, id) = (regs.rcx, FieldId(regs.rdx));

@@ -5,9 +5,9 @@ use abi::{Operand, Regs, Status};
 use super::{Leaf, donate, td_operand};
 use crate::machine::Machine;
 use crate::module::Module;
-use crate::pamt::PageType;
+use crate::pamt::{PageType, Slot};
 use crate::phys::fill_page;
-use crate::sept::{Entry, SeptState, Target};
+use crate::sept::{Entry, SeptState, Target, Walk};
 use crate::td::tdcs::OpState;
 
 /// RDX: the TDR.
@@ -20,11 +20,15 @@ const NULL_PA: u64 = u64::MAX;
 const UNUSED: u64 = 1 << 63;
 
 pub(crate) fn run(module: &Module, m: &mut dyn Machine, version: u8, regs: &mut Regs) -> Leaf {
-    let pages = [regs.r8, regs.r9, regs.r10, regs.r11];
     let (gpa_and_level, td_and_flags) = (regs.rcx, regs.rdx);
     (regs.rcx, regs.rdx) = (0, 0);
     if version > 1 {
         return Err(Status::OPERAND_INVALID.with_operand(Operand::Rax));
+    }
+    let pages = [regs.r8, regs.r9, regs.r10, regs.r11]
+        .map(|page| if page == NULL_PA { page } else { page & !UNUSED });
+    if version > 0 {
+        [regs.r8, regs.r9, regs.r10, regs.r11] = pages;
     }
     if td_and_flags & !(TDR | ALLOW_EXISTING) != 0 {
         return Err(Status::OPERAND_INVALID.with_operand(Operand::Rdx));
@@ -33,43 +37,51 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, version: u8, regs: &mut 
     let td = td_operand(module, m, tdr_pa, Operand::Rdx, OpState::BUILT)?;
     let levels = (1, td.tdcs.root_level());
     let (_, walk) = Target::find(m, &td, gpa_and_level, levels, regs)?;
-    let state_incorrect = Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx);
-    // A page without bit 63, unless there is none.
-    let page = if pages[0] == NULL_PA { NULL_PA } else { pages[0] & !UNUSED };
-    let is_free = walk.state() == SeptState::Free;
+    let page = pages[0];
     if page == NULL_PA && version == 0 {
         return Err(Status::OPERAND_INVALID.with_operand(Operand::R8));
     }
-    let is_legal = match (page == NULL_PA, is_free) {
-        (true, _) => walk.state() == SeptState::NlMapped,
-        (false, true) => true,
-        (false, false) => td_and_flags & ALLOW_EXISTING != 0,
-    };
-    if !is_legal {
+    if !entry_fits(&walk, page, td_and_flags) {
         walk.report(regs);
-        return Err(state_incorrect);
+        return Err(Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx));
     }
-    check_no_nested_pages(version, pages)?;
-    let is_used = page != NULL_PA && is_free;
-    if is_used {
-        let slot = module.private_page(m, page, Operand::R8, PageType::NDA)?;
-        donate(m, &slot, page, PageType::EPT, tdr_pa);
-        fill_page(m, page, Entry::FREE.0);
-        walk.set(m, Entry::non_leaf(page));
-    }
+    let is_used = page != NULL_PA && walk.state() == SeptState::Free;
+    let slot = if is_used {
+        Some(module.private_page(m, page, Operand::R8, PageType::NDA)?)
+    } else {
+        None
+    };
     if version > 0 {
+        check_no_nested_pages(pages)?;
         regs.r8 = if is_used { NULL_PA } else { page | UNUSED };
-        (regs.r9, regs.r10, regs.r11) = (NULL_PA, NULL_PA, NULL_PA);
+    }
+    if let Some(slot) = slot {
+        link(m, &walk, &slot, page, tdr_pa);
     }
     Ok(())
 }
 
-/// Version 1 can bring pages for nested guests; there are none.
-fn check_no_nested_pages(version: u8, pages: [u64; 4]) -> Leaf {
+/// Free for a new page; a table already if there is none or it need not be used.
+fn entry_fits(walk: &Walk, page: u64, td_and_flags: u64) -> bool {
+    match (page, walk.state()) {
+        (NULL_PA, state) => state == SeptState::NlMapped,
+        (_, SeptState::Free) => true,
+        _ => td_and_flags & ALLOW_EXISTING != 0,
+    }
+}
+
+/// Pages for nested guests; there are none.
+fn check_no_nested_pages(pages: [u64; 4]) -> Leaf {
     let operands = [Operand::R8, Operand::R9, Operand::R10, Operand::R11];
-    let nested = pages.iter().zip(operands).skip(1);
-    match nested.filter(|_| version > 0).find(|(page, _)| **page != NULL_PA) {
+    let mut nested = pages.into_iter().zip(operands).skip(1);
+    match nested.find(|(page, _)| *page != NULL_PA) {
         Some((_, operand)) => Err(Status::OPERAND_INVALID.with_operand(operand)),
         None => Ok(()),
     }
+}
+
+fn link(m: &mut dyn Machine, walk: &Walk, slot: &Slot, page: u64, tdr_pa: u64) {
+    donate(m, slot, page, PageType::EPT, tdr_pa);
+    fill_page(m, page, Entry::FREE.0);
+    walk.set(m, Entry::non_leaf(page));
 }

@@ -32,8 +32,8 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, version: u8, regs: &mut 
     let slot = module.page_slot(m, &walk).ok_or(state_incorrect)?;
     check_tracked(&td, &walk, &slot, regs)?;
     let page = walk.entry.page();
-    let is_empty = (0..512)
-        .all(|index| Entry(m.read_u64(page + index * 8)).state() == SeptState::Free);
+    let is_empty =
+        (0..512).all(|index| Entry(m.read_u64(page + index * 8)).state() == SeptState::Free);
     if !is_empty {
         walk.report(regs);
         return Err(Status::EPT_PAGE_NOT_FREE.with_operand(Operand::Rcx));

@@ -17,13 +17,11 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
         return Err(Status::OPERAND_INVALID.with_operand(Operand::Rcx));
     }
     let walk = sept::walk(m, &td, gpa, 0);
-    if !walk.state().is_leaf() && walk.level != 0 {
+    // 1.5.01 leaves the operand id out for a leaf that is readable but not MAPPED;
+    // only migration makes such leaves.
+    if walk.state() != SeptState::Mapped {
         walk.report(regs);
         return Err(Status::EPT_ENTRY_NOT_PRESENT.with_operand(Operand::Rcx));
-    }
-    if walk.state() != SeptState::Mapped {
-        // Without an operand id, as in 1.5.01.
-        return Err(Status::EPT_ENTRY_NOT_PRESENT);
     }
     let mut chunk = [0; CHUNK_BYTES];
     m.read(walk.entry.page() + gpa % size_of_level(walk.level), &mut chunk);

@@ -19,7 +19,7 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
         return Err(Status::PAGE_METADATA_INCORRECT.with_operand(Operand::Rcx));
     }
     report(&slot, regs);
-    if page % (slot.pages() * PAGE) != 0 {
+    if !page.is_multiple_of(slot.pages() * PAGE) {
         return Err(Status::OPERAND_INVALID.with_operand(Operand::Rcx));
     }
     let is_root = kind == PageType::TDR;

@@ -51,7 +51,7 @@ fn take_tdmrs(module: &mut Module, m: &dyn Machine, array: u64, count: u64) -> L
         let at = module.shared_buffer(m, pointer, ALIGNMENT, Operand::Rcx)?;
         let info: TdmrInfo = load(m, at);
         tdmr::check(module.tdmrs(), &info, &module.convertible())?;
-        module.push_tdmr(Tdmr::new(info));
+        module.push_tdmr(&info);
     }
     Ok(())
 }

@@ -78,9 +78,8 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
 }
 
 fn describe(module: &Module) -> SysInfo {
-    let value = |id| {
-        Element::find(sys::FIELDS, id).map_or(0, |element| sys::value(module, &element))
-    };
+    let value =
+        |id| Element::find(sys::FIELDS, id).map_or(0, |element| sys::value(module, &element));
     let mut info = SysInfo::new_zeroed();
     info.vendor_id = value(field::VENDOR_ID) as u32;
     info.build_date = value(field::BUILD_DATE) as u32;

@@ -5,9 +5,7 @@ use abi::{Operand, Status};
 
 use crate::metadata::sys::cpuid_leaf;
 use crate::module::Module;
-use crate::sys::{
-    ATTRIBUTES_FIXED0, CONFIG_FLAGS_FIXED0, CPUID_CONFIG, XFAM_FIXED1, XFAM_KNOWN,
-};
+use crate::sys::{ATTRIBUTES_FIXED0, CONFIG_FLAGS_FIXED0, CPUID_CONFIG, XFAM_FIXED1, XFAM_KNOWN};
 
 /// CONFIG_FLAGS bit 0: GPA width 52, which needs 5 EPT levels.
 const GPAW_52: u64 = 1;

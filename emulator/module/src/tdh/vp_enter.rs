@@ -7,17 +7,19 @@ use abi::exit::VmcallMask;
 use abi::{Gpr, Operand, Regs, Status};
 
 use super::{associate, check_vcpu_pages, vcpu_operand};
-use crate::machine::{HostRegs, Machine, TDVPS_XSAVE, VcpuId};
+use crate::machine::{Machine, TDVPS_XSAVE, VcpuId};
 use crate::module::Module;
 use crate::td::Td;
 use crate::td::tdcs::OpState;
 use crate::td::tdvps::{LastExit, Tdvps, VcpuState};
-use crate::xmm;
+use crate::xmm::{self, Xmm};
 
 /// RCX: host-physical address of the TDVPR page.
 const TDVPR: u64 = 0x000F_FFFF_FFFF_F000;
 /// RCX: the VMM may have repaired what a trap-like exit told it.
 const HOST_RECOVERABILITY_HINT: u64 = 1 << 52;
+/// The guest's status then says so in this bit.
+const HINT_IN_STATUS: u64 = 1 << 60;
 /// RCX: resume L1; legal only while an L2 is current, and there are none.
 const RESUME_L1: u64 = 1 << 53;
 
@@ -26,9 +28,10 @@ const RESUME_L1: u64 = 1 << 53;
 pub(crate) fn run(
     module: &Module,
     m: &mut dyn Machine,
-    host: &HostRegs<'_>,
+    gpr: &Regs,
+    xmm: &Xmm,
 ) -> Result<VcpuId, Status> {
-    let operand = host.gpr.rcx;
+    let operand = gpr.rcx;
     let invalid = Status::OPERAND_INVALID.with_operand(Operand::Rcx);
     if operand & !(TDVPR | HOST_RECOVERABILITY_HINT | RESUME_L1) != 0 {
         return Err(invalid);
@@ -41,8 +44,8 @@ pub(crate) fn run(
         return Err(Status::VCPU_STATE_INCORRECT);
     }
     associate(&mut tdvps, &mut td);
-    let hint_fits = operand & HOST_RECOVERABILITY_HINT == 0
-        || tdvps.last_exit == LastExit::AsyncTrap as u32;
+    let hint_fits =
+        operand & HOST_RECOVERABILITY_HINT == 0 || tdvps.last_exit == LastExit::AsyncTrap as u32;
     if !hint_fits || operand & RESUME_L1 != 0 {
         // From the association on nothing is taken back.
         td.store_tdcs(m);
@@ -50,18 +53,19 @@ pub(crate) fn run(
         return Err(invalid);
     }
     let vcpu = VcpuId { tdvpr, tdr };
-    enter(m, vcpu, &mut tdvps, &mut td, host, operand & HOST_RECOVERABILITY_HINT != 0);
+    if tdvps.last_exit == LastExit::Tdvmcall as u32 {
+        let mask = VmcallMask(tdvps.gprs.rcx as u32);
+        resume_vmcall(&mut tdvps.gprs, mask, gpr);
+        xmm::write(m, tdvps.pages[TDVPS_XSAVE], mask, xmm);
+    }
+    if operand & HOST_RECOVERABILITY_HINT != 0 {
+        tdvps.gprs.rax |= HINT_IN_STATUS;
+    }
+    activate(m, vcpu, &mut tdvps, &mut td);
     Ok(vcpu)
 }
 
-fn enter(
-    m: &mut dyn Machine,
-    v: VcpuId,
-    tdvps: &mut Tdvps,
-    td: &mut Td,
-    host: &HostRegs<'_>,
-    recoverable: bool,
-) {
+fn activate(m: &mut dyn Machine, v: VcpuId, tdvps: &mut Tdvps, td: &mut Td) {
     let epoch = td.tdcs.td_epoch;
     let count = &mut td.tdcs.refcount[(epoch & 1) as usize];
     *count = count.saturating_add(1);
@@ -70,14 +74,6 @@ fn enter(
     }
     tdvps.epoch = epoch;
     tdvps.state = VcpuState::Active as u32;
-    if tdvps.last_exit == LastExit::Tdvmcall as u32 {
-        let mask = VmcallMask(tdvps.gprs.rcx as u32);
-        resume_vmcall(&mut tdvps.gprs, mask, host.gpr);
-        xmm::write(m, tdvps.pages[TDVPS_XSAVE], mask, host.xmm);
-    }
-    if recoverable {
-        tdvps.gprs.rax |= 1 << 60;
-    }
     td.store_tdcs(m);
     tdvps.store(m, v.tdvpr);
 }
