@@ -28,6 +28,9 @@ use crate::ve::decode::MAX_LENGTH;
 /// What trap handlers need to know of memory; set once, before the first device is mapped.
 static LAYOUT: Once<Layout> = Once::new();
 
+/// The physical mapping reaches at least this far. [TDVF 8.4]
+const PHYSICAL_END_MIN: u64 = 4 << 30;
+
 /// GPAs of the mapped device pages, SHARED bit included; 0 is free.
 static DEVICES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 
@@ -35,7 +38,7 @@ static DEVICES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 struct Layout {
     /// Virtual address of physical address 0.
     physical_offset: u64,
-    /// End of the physical memory that the loader told of: above it nothing is read.
+    /// End of the physical mapping: above it nothing is read.
     physical_end: u64,
     width: GpaWidth,
 }
@@ -48,8 +51,6 @@ pub struct Memory {
     next_device_page: VirtAddr,
     /// Bytes of usable memory.
     pub usable_bytes: u64,
-    /// End of the highest memory region.
-    pub physical_end: u64,
 }
 
 impl Memory {
@@ -59,7 +60,8 @@ impl Memory {
         let physical_offset = boot_info.physical_memory_offset.into_option();
         let physical_offset = physical_offset.expect("BOOT_CONFIG asks for the physical mapping");
         let regions = &boot_info.memory_regions;
-        let physical_end = regions.iter().map(|region| region.end).max().unwrap_or(0);
+        let ends = regions.iter().map(|region| region.end);
+        let physical_end = ends.max().unwrap_or(0).max(PHYSICAL_END_MIN);
         let plan = regions::plan(regions).expect("no usable region is large enough for a heap");
         LAYOUT.call_once(|| Layout { physical_offset, physical_end, width });
 
@@ -77,7 +79,7 @@ impl Memory {
         let tables = unsafe { OffsetPageTable::new(root, offset) };
         let frames = Frames { next: plan.frames.start, end: plan.frames.end };
         let usable_bytes = plan.usable_bytes;
-        Self { tables, frames, next_device_page, usable_bytes, physical_end }
+        Self { tables, frames, next_device_page, usable_bytes }
     }
 
     /// Maps the page at `address`, a device's, in the shared half: writable, uncached, not
@@ -176,8 +178,8 @@ impl ve::Memory for Map {
         let Some(gpa) = gpa.filter(|gpa| layout.has(*gpa, bytes.len())) else { return false };
         for (byte, gpa) in bytes.iter_mut().zip(gpa..) {
             let at = ptr::with_exposed_provenance::<u8>((layout.physical_offset + gpa) as usize);
-            // SAFETY: `has` said that the loader told of this private memory, so it is
-            // mapped; code is not changed while it runs.
+            // SAFETY: `has` said that the physical mapping has this private address, and the
+            // processor fetches code there; code is not changed while it runs.
             *byte = unsafe { at.read_volatile() };
         }
         true
@@ -185,7 +187,7 @@ impl ve::Memory for Map {
 }
 
 impl Layout {
-    /// The loader told of private memory at all of these addresses.
+    /// The physical mapping has all of these addresses, and they are private.
     fn has(&self, gpa: u64, bytes: usize) -> bool {
         matches!(Gpa::try_new(gpa, self.width), Ok(Gpa::Private(_)))
             && gpa.checked_add(bytes as u64).is_some_and(|end| end <= self.physical_end)
