@@ -3,7 +3,7 @@
 
 use harness::fixture;
 
-/// What the console must prove: cause, first byte of the instruction, exit reason and
+/// What the console must prove: cause, first bytes of the instruction, exit reason and
 /// VMCALL sub-function, which GHCI numbers alike but for MMIO. [TDVF 4.4]
 const PROVEN: [(&str, &str, &str, &str); 10] = [
     ("CPUID", "0fa2", "10", "0xa"),
@@ -32,17 +32,14 @@ fn the_default_run_passes_and_all_witnesses_agree() {
     assert!(!console.contains("FAIL"), "{console}");
 }
 
-/// Whether a line of the console is `ok CAUSE CODE EXIT QUALIFICATION GPA CALL RCX RESULT
-/// EXPECTED`.
+/// Whether a line of the console is
+/// `ok CAUSE CODE EXIT QUALIFICATION GPA CALL RCX RESULT EXPECTED`.
 fn proves(line: &str, (cause, code, reason, call): (&str, &str, &str, &str)) -> bool {
     let Some(rest) = line.strip_prefix("ok").map(str::trim_start) else { return false };
     let Some(words) = rest.strip_prefix(cause) else { return false };
     let words: Vec<&str> = words.split_whitespace().collect();
-    words.len() == 8
-        && words[6] == words[7]
-        && words[0].starts_with(code)
-        && words[1] == reason
-        && words[4] == call
+    let [bytes, exit, _, _, function, _, result, expected] = words[..] else { return false };
+    bytes.starts_with(code) && exit == reason && function == call && result == expected
 }
 
 fn text(bytes: &[u8]) -> String {

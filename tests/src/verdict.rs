@@ -106,6 +106,9 @@ fn explanation(report: &Report, otherwise: Layer) -> (Layer, Option<String>) {
             None => (otherwise, Some(error)),
         };
     }
+    if let Some(error) = last(&report.module_log, "module: error: ") {
+        return (otherwise, Some(error));
+    }
     let detail = last(&report.vmm_log, "vmm: fatal error from TD: ")
         .or_else(|| last(&report.vmm_log, "vmm: td died: "));
     (otherwise, detail)
@@ -212,6 +215,15 @@ mod tests {
         let judgement = judge(&report);
         assert_eq!(judgement.layer, Some(Layer::Vmm));
         assert_eq!(judgement.text, "a bug in the emulator: no memory");
+    }
+
+    #[test]
+    fn a_module_that_gives_up_is_quoted() {
+        let mut report = report(Exit::Verdict(verdict::EMULATOR_FAILED));
+        report.module_log = "SeaBIOS\nmodule: error: the VMM's file: empty\n".into();
+        let judgement = judge(&report);
+        assert_eq!(judgement.layer, Some(Layer::Module));
+        assert_eq!(judgement.text, "a bug in the emulator: the VMM's file: empty");
     }
 
     #[test]
