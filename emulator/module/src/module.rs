@@ -133,7 +133,7 @@ impl Module {
         if mode.cpl != 0 || !mode.long64 {
             return Outcome::Inject(Exception::Gp);
         }
-        let mut call = Call::load(m, v);
+        let mut call = Call::load(self, m, v);
         let rax = call.tdvps.gprs.rax;
         let answer = tdg::run(&mut call, rax);
         if let Ok(status) = answer {

@@ -35,12 +35,12 @@ pub(crate) const CONFIG_FLAGS_FIXED0: u64 = 7;
 /// TD_CTLS bits that the guest may write.
 pub(crate) const TD_CTLS_WRITABLE: u64 = 1;
 
-/// TDX_FEATURES0: relaxed memory concurrency (4), CPUID guest control (5), TD entry
-/// enhancements (9), host-priority locks (10), ARCH_CAPABILITIES configuration (11),
+/// TDX_FEATURES0: TDG.VP.RD and WR (3), relaxed memory concurrency (4), CPUID guest
+/// control (5), TD entry enhancements (9), host-priority locks (10), ARCH_CAPABILITIES configuration (11),
 /// PENDING EPT violation v2 (16), FMS configuration (17), NO_RBP_MOD (18), and bit 20,
 /// which 1.5.01 does not have. [ABI-G 12]
 pub(crate) const FEATURES0: u64 =
-    1 << 4 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 20;
+    1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 20;
 
 /// Most vCPUs of a TD: what TD_PARAMS can say. Newer than 1.5.01.
 pub(crate) const MAX_VCPUS_PER_TD: u16 = u16::MAX;
@@ -50,41 +50,6 @@ pub(crate) const TDCS_PAGES: u32 = 6;
 pub(crate) const TDCS_PAGES_MAX: u32 = 9;
 /// TDVPS pages that TDH.VP.ADDCX takes, TDVPR included.
 pub(crate) const TDVPS_PAGES_MAX: u32 = 15;
-
-/// What one entry of CPUID_CONFIG lets the VMM choose. [ABI-H 4.3]
-pub(crate) struct CpuidConfig {
-    /// {eax, ebx, ecx, edx} bits that take the VMM's value.
-    pub direct: [u32; 4],
-    /// Bits that keep the native value if the VMM sets them.
-    pub allow: [u32; 4],
-}
-
-const fn direct(values: [u32; 4]) -> CpuidConfig {
-    CpuidConfig { direct: values, allow: [0; 4] }
-}
-
-const fn allow(values: [u32; 4]) -> CpuidConfig {
-    CpuidConfig { direct: [0; 4], allow: values }
-}
-
-/// In the order of [`abi::td_params::CPUID_CONFIG_LEAVES`].
-pub(crate) const CPUID_CONFIG: [CpuidConfig; 12] = [
-    CpuidConfig {
-        direct: [0x0FFF_3FFF, 0x00FF_0000, 0, 0],
-        allow: [0, 0, 0x3104_4D88, 0xB844_0000],
-    },
-    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFB]),
-    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFB]),
-    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFB]),
-    direct([0xFFFF_C3FF, 0xFFFF_F000, 0xFFFF_FFFF, 0x0000_0007]),
-    allow([0, 0xDC2B_9B18, 0x0241_7F65, 0x0005_411C]),
-    allow([0x0000_1D30, 0, 0, 0]),
-    allow([0; 4]),
-    allow([0x0000_00FF, 0, 0, 0]),
-    allow([0, 0x0000_0200, 0, 0]),
-    allow([0, 0, 0, 0x0000_0028]),
-    allow([0x0000_000F, 0, 0, 0]),
-];
 
 /// System state, in the order in which the states follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,9 +16,10 @@ use crate::machine::TDVPS_PAGES;
 use crate::module::{MAX_CMRS, Module};
 use crate::phys::PAGE;
 use crate::sys::{
-    ATTRIBUTES_FIXED0 as ATTRIBUTES, CONFIG_FLAGS_FIXED0 as CONFIG_FLAGS, CPUID_CONFIG, FEATURES0,
+    ATTRIBUTES_FIXED0 as ATTRIBUTES, CONFIG_FLAGS_FIXED0 as CONFIG_FLAGS, FEATURES0,
     MAX_VCPUS_PER_TD as VCPUS, TDCS_PAGES, XFAM_FIXED1 as XFAM_MUST, XFAM_KNOWN,
 };
+use crate::virt::cpuid_table::CONFIGURABLE;
 
 const VENDOR_INTEL: u64 = 0x8086;
 /// The day of module 1.5.01's sources.
@@ -95,7 +96,7 @@ pub(crate) fn cpuid_leaf(index: usize) -> u64 {
 /// The directly configurable bits, as 1.5.01 reports them here: without those that
 /// SYS.INFO adds because they may be allowed. [ABI-H 4.3]
 fn cpuid_direct(index: usize) -> u64 {
-    let Some(config) = CPUID_CONFIG.get(index / 2) else { return 0 };
+    let Some(config) = CONFIGURABLE.get(index / 2) else { return 0 };
     let [eax, ebx, ecx, edx] = config.direct.map(u64::from);
     if index.is_multiple_of(2) { eax | ebx << 32 } else { ecx | edx << 32 }
 }

@@ -13,6 +13,7 @@ pub(crate) mod tdcs;
 pub(crate) mod tdr;
 pub mod tdvps;
 
+use abi::attributes::{Attributes, ConfigFlags, Xfam};
 use abi::{Counts, Status};
 
 use crate::machine::{Machine, VcpuId};
@@ -20,6 +21,8 @@ use crate::phys::{load, store};
 use tdcs::{OpState, Tdcs};
 use tdr::{Lifecycle, Tdr};
 use tdvps::Tdvps;
+
+use crate::virt::TdFeatures;
 
 /// A TD's structures, copied out.
 #[derive(Clone)]
@@ -118,11 +121,25 @@ pub struct TdInfo {
     pub cpuid_supervisor_ve: bool,
     /// #VE on every CPUID at CPL > 0.
     pub cpuid_user_ve: bool,
+    /// #VE per row of the CPUID table: bit 0 at CPL 0, bit 1 above.
+    pub cpuid_control: [u8; 128],
     /// Shared EPT root that the VMM set with TDH.VP.WR.
     pub shared_eptp: u64,
 }
 
 impl TdInfo {
+    /// The part that [`crate::virt`] asks for.
+    pub fn features(&self) -> TdFeatures {
+        TdFeatures {
+            attributes: Attributes::from_bits_retain(self.attributes),
+            xfam: Xfam::from_bits_retain(self.xfam),
+            config_flags: ConfigFlags::from_bits_retain(self.config_flags),
+            tsc_frequency_25mhz: self.tsc_frequency_25mhz,
+            cpuid_config: self.cpuid_config,
+            arch_capabilities_config: self.arch_capabilities_config.unwrap_or(0),
+        }
+    }
+
     pub(crate) fn load(m: &dyn Machine, v: VcpuId) -> Self {
         let Td { tdcs, .. } = Td::load(m, v.tdr);
         let tdvps = Tdvps::load(m, v.tdvpr);
@@ -141,6 +158,7 @@ impl TdInfo {
             x2apic_id: tdvps.x2apic_id,
             cpuid_supervisor_ve: tdvps.cpuid_supervisor_ve != 0,
             cpuid_user_ve: tdvps.cpuid_user_ve != 0,
+            cpuid_control: tdvps.cpuid_control,
             shared_eptp: tdvps.shared_eptp,
         }
     }

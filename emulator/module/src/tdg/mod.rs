@@ -6,15 +6,17 @@ mod vm_rd;
 mod vm_wr;
 mod vp_cpuidve_set;
 mod vp_info;
+mod vp_rd;
 mod vp_veinfo_get;
 mod vp_vmcall;
+mod vp_wr;
 
 use abi::exit::ExtendedQualification;
 use abi::leaf::tdg;
 use abi::{ExitReason, Operand, Status};
 
 use crate::machine::{Machine, Outcome, TdExit, VcpuId};
-use crate::module::tdcall_is_versioned;
+use crate::module::{Module, tdcall_is_versioned};
 use crate::sept::SeptState;
 use crate::td::Td;
 use crate::td::tdvps::Tdvps;
@@ -26,6 +28,7 @@ pub(crate) type Answer = Result<Status, Outcome>;
 
 /// A TDCALL under way: the machine and copies of the caller's structures.
 pub(crate) struct Call<'a> {
+    pub module: &'a Module,
     pub m: &'a mut dyn Machine,
     pub v: VcpuId,
     pub td: Td,
@@ -33,10 +36,10 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn load(m: &'a mut dyn Machine, v: VcpuId) -> Self {
+    pub(crate) fn load(module: &'a Module, m: &'a mut dyn Machine, v: VcpuId) -> Self {
         let td = Td::load(m, v.tdr);
         let tdvps = Tdvps::load(m, v.tdvpr);
-        Self { m, v, td, tdvps }
+        Self { module, m, v, td, tdvps }
     }
 
     /// Puts the status into RAX and stores the vCPU.
@@ -105,6 +108,8 @@ pub(crate) fn run(call: &mut Call<'_>, rax: u64) -> Answer {
         tdg::MEM_PAGE_ACCEPT => mem_page_accept::run(call),
         tdg::VM_RD => vm_rd::run(call, version),
         tdg::VM_WR => vm_wr::run(call),
+        tdg::VP_RD => vp_rd::run(call),
+        tdg::VP_WR => vp_wr::run(call),
         _ => Ok(invalid),
     }
 }

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::metadata::{Element, sys};
 use crate::module::{MAX_CMRS, Module};
 use crate::phys::store;
-use crate::sys::CPUID_CONFIG;
+use crate::virt::cpuid_table::CONFIGURABLE;
 
 const INFO_BYTES: u64 = 1024;
 const CMR_BYTES: u64 = 512;
@@ -44,7 +44,7 @@ struct SysInfo {
     _rsvd_060: [u8; 32],
     num_cpuid_config: u32,
     /// {leaf, sub-leaf, eax, ebx, ecx, edx}.
-    cpuid_config: [[u32; 6]; CPUID_CONFIG.len()],
+    cpuid_config: [[u32; 6]; CONFIGURABLE.len()],
     _rsvd_1a4: [u8; 604],
 }
 
@@ -96,8 +96,8 @@ fn describe(module: &Module) -> SysInfo {
     info.attributes_fixed1 = value(field::ATTRIBUTES_FIXED1);
     info.xfam_fixed0 = value(field::XFAM_FIXED0);
     info.xfam_fixed1 = value(field::XFAM_FIXED1);
-    info.num_cpuid_config = CPUID_CONFIG.len() as u32;
-    for (index, (row, config)) in info.cpuid_config.iter_mut().zip(&CPUID_CONFIG).enumerate() {
+    info.num_cpuid_config = CONFIGURABLE.len() as u32;
+    for (index, (row, config)) in info.cpuid_config.iter_mut().zip(&CONFIGURABLE).enumerate() {
         let leaf = sys::cpuid_leaf(index);
         let native = module.config.cpuid_config[index];
         let bits = |i: usize| config.direct[i] | config.allow[i] & native[i];

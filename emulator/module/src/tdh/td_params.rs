@@ -1,11 +1,12 @@
 //! TD_PARAMS: the checks of TDH.MNG.INIT, in the order of 1.5.01. [ABI-H 4.1, 4.2]
 
-use abi::td_params::{CPUID_CONFIG_LEAVES, EPTP_4_LEVELS, EPTP_5_LEVELS, TdParams};
+use abi::td_params::{EPTP_4_LEVELS, EPTP_5_LEVELS, TdParams};
 use abi::{Operand, Status};
 
 use crate::metadata::sys::cpuid_leaf;
 use crate::module::Module;
-use crate::sys::{ATTRIBUTES_FIXED0, CONFIG_FLAGS_FIXED0, CPUID_CONFIG, XFAM_FIXED1, XFAM_KNOWN};
+use crate::sys::{ATTRIBUTES_FIXED0, CONFIG_FLAGS_FIXED0, XFAM_FIXED1, XFAM_KNOWN};
+use crate::virt::cpuid_table::CONFIGURABLE;
 
 /// CONFIG_FLAGS bit 0: GPA width 52, which needs 5 EPT levels.
 const GPAW_52: u64 = 1;
@@ -78,14 +79,14 @@ fn is_xfam(module: &Module, xfam: u64) -> bool {
 }
 
 fn check_cpuid(module: &Module, params: &TdParams) -> Result<(), Refusal> {
-    for (index, (values, config)) in params.cpuid_config.iter().zip(&CPUID_CONFIG).enumerate() {
+    for (index, (values, config)) in params.cpuid_config.iter().zip(&CONFIGURABLE).enumerate() {
         let invalid = |cpuid| Refusal { cpuid, ..Operand::CpuidConfig.into() };
         let settable = |i: usize| config.direct[i] | config.allow[i];
         if (0..4).any(|i| values[i] & !settable(i) != 0) {
             return Err(invalid(cpuid_leaf(index)));
         }
         let signature = module.config.processor_signature;
-        if CPUID_CONFIG_LEAVES[index].0 == 1 && values[0] != 0 && values[0] != signature {
+        if config.leaf == 1 && values[0] != 0 && values[0] != signature {
             return Err(invalid(cpuid_leaf(index)));
         }
         // HLE and RTM come together; 1.5.01 leaves RCX zero for this one.

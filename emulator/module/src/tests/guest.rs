@@ -1,7 +1,7 @@
 //! TDCALL: dispatch, VP.VMCALL both ways, VE_INFO, ACCEPT. [ABI-G 1-5, 11]
 
 use abi::attributes::TdCtls;
-use abi::field::td as field;
+use abi::field::{td as field, vp};
 use abi::leaf::{tdg, tdh, versioned};
 use abi::{ExitReason, Gpr, Operand, Regs, Status};
 
@@ -338,4 +338,32 @@ fn vm_rd_and_wr_answer_in_the_order_of_the_table() {
     let mut rigid = Host::runnable(Shape::default());
     assert_eq!(wr(&mut rigid, ctls, 0, 1).rax, 0xC000_0C03_0000_0000);
     assert_eq!(wr(&mut rigid, ctls, 1, 1).rax, 0, "no change, no error");
+}
+
+/// [ABI-G 2.9].
+#[test]
+fn vp_rd_and_wr_reach_the_cpuid_controls() {
+    let mut host = Host::runnable(Shape::default());
+    let rd = |host: &mut Host, rcx, id: u64| {
+        host.done(tdg::VP_RD, |regs| (regs.rcx, regs.rdx, regs.r8) = (rcx, id, 99))
+    };
+    let wr = |host: &mut Host, id: u64, value, mask| {
+        host.done(tdg::VP_WR, |regs| {
+            (regs.rcx, regs.rdx, regs.r8, regs.r9) = (0, id, value, mask);
+        })
+    };
+    let control = vp::CPUID_CONTROL.element(5).0;
+    assert_eq!(wr(&mut host, control, 3, 3).rax, 0);
+    let read = rd(&mut host, 0, control);
+    assert_eq!((read.rax, read.rdx, read.r8), (0, control + 1, 3));
+    let v = host.vcpu();
+    assert_eq!(host.module.td_info(&host.m, v).cpuid_control[5], 3);
+    assert_eq!(wr(&mut host, control, 4, 4).rax, 0xC000_0C01_0000_0000);
+    assert_eq!(wr(&mut host, vp::VCPU_INDEX.0, 1, 1).rax, 0xC000_0C01_0000_0000);
+    let bad = rd(&mut host, 1, control);
+    assert_eq!(status(&bad), Status::OPERAND_INVALID.with_operand(Operand::Rcx));
+    assert_eq!((bad.rdx, bad.r8), (u64::MAX, 0));
+    let first = rd(&mut host, 0, u64::MAX);
+    assert_eq!((first.rax, first.rdx), (0x0000_0C0B_0000_0000, vp::VCPU_INDEX.0));
+    assert_eq!(rd(&mut host, 0, vp::SHARED_EPTP.0).rax, 0xC000_0C02_0000_0000);
 }

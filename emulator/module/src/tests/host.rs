@@ -7,9 +7,13 @@ use abi::{Regs, Status};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::fake::{Fake, PAGE};
-use crate::machine::{AfterSeamcall, CpuMode, HostRegs, Outcome, TdExit, VcpuId};
+use crate::machine::{AfterSeamcall, CpuMode, HostRegs, Machine, Outcome, TdExit, VcpuId};
 use crate::module::{Module, ModuleConfig};
 use crate::pamt::PageType;
+use crate::sept::{Entry, SeptState};
+use crate::td::Td;
+use crate::td::tdcs::SEPT_ROOT;
+use crate::td::tdr::Lifecycle;
 use crate::tdmr::Tdmr;
 use crate::tdvps::Tdvps;
 use crate::xmm::Xmm;
@@ -214,6 +218,33 @@ impl Host {
         host
     }
 
+    fn td_can_run(&self) -> bool {
+        let root = self.module.pamt_walk(&self.m, self.tdr);
+        let is_td = root.is_some_and(|slot| slot.page_type() == PageType::TDR);
+        let td = Td::load(&self.m, self.tdr);
+        is_td && td.tdr.num_tdcx >= 6 && td.tdr.lifecycle() == Lifecycle::KeysConfigured
+    }
+
+    /// Every page that a table of the secure EPT leads to is this TD's.
+    fn assert_table(&self, table: u64, level: u8) {
+        for at in (table..table + PAGE).step_by(8) {
+            let entry = Entry(self.m.read_u64(at));
+            let page = entry.page();
+            if entry.state() == SeptState::Free {
+                continue;
+            }
+            let slot = self.module.pamt_walk(&self.m, page).expect("in a TDMR");
+            assert!(self.m.hidden.contains(&page), "the VMM and the TD reach {page:#x}");
+            assert_eq!(slot.owner(), self.tdr, "page {page:#x} in the secure EPT");
+            let is_leaf = entry.state().is_leaf();
+            assert_eq!(slot.page_type(), if is_leaf { PageType::REG } else { PageType::EPT });
+            assert_eq!(slot.level, if is_leaf { level } else { 0 });
+            if !is_leaf {
+                self.assert_table(page, level - 1);
+            }
+        }
+    }
+
     pub(crate) fn vcpu(&self) -> VcpuId {
         VcpuId { tdvpr: self.tdvpr, tdr: self.tdr }
     }
@@ -259,8 +290,13 @@ impl Host {
         self.tdcall(tdg::MEM_PAGE_ACCEPT, |regs| regs.rcx = operand)
     }
 
-    /// The VMM can reach exactly the memory that nobody owns.
+    /// The VMM can reach exactly the memory that nobody owns, and none that the TD
+    /// can reach.
     pub(crate) fn assert_ownership(&self) {
+        if self.td_can_run() {
+            let td = Td::load(&self.m, self.tdr);
+            self.assert_table(td.tdr.tdcx_pa[SEPT_ROOT], td.tdcs.root_level());
+        }
         let mut owned = 0;
         for (base, size) in self.module.tdmrs().iter().flat_map(Tdmr::pamts) {
             for page in (base..base + size).step_by(PAGE as usize) {

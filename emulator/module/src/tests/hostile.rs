@@ -56,7 +56,7 @@ fn leave(host: &mut Host, v: crate::machine::VcpuId, exit: crate::machine::TdExi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_seamcall_hurts(

@@ -267,6 +267,10 @@ fn vp_wr_takes_what_kvm_writes_and_refuses_the_rest() {
     assert_eq!(write(vp::PEND_NMI.0, 1, 0xFF), Status::SUCCESS);
     let read = host.must(tdh::VP_RD, [tdvpr, vp::PEND_NMI.0, 0, 0]);
     assert_eq!(read.r8, 1);
+    let flushes = host.m.flushes;
+    host.must(tdh::VP_WR, [tdvpr, vp::SHARED_EPTP.0, 0xB000, u64::MAX]);
+    assert!(host.m.flushes > flushes, "translations by the old root are dropped");
+    host.must(tdh::VP_WR, [tdvpr, vp::SHARED_EPTP.0, 0xA000, u64::MAX]);
     let eptp = host.must(tdh::VP_RD, [tdvpr, vp::SHARED_EPTP.0, 0, 0]);
     assert_eq!(eptp.r8, 0xA000);
 }

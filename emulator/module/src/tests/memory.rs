@@ -160,7 +160,9 @@ fn block_and_track_keep_a_page_from_leaving_under_a_running_vcpu() {
     let tdr = host.tdr;
     let remove = |host: &mut Host| host.status(tdh::MEM_PAGE_REMOVE, [0, tdr, 0, 0]);
     host.enter(Regs::default());
+    let flushes = host.m.flushes;
     host.must(tdh::MEM_RANGE_BLOCK, [0, tdr, 0, 0]);
+    assert!(host.m.flushes > flushes, "a blocked translation is dropped");
     assert_eq!(remove(&mut host), rcx(Status::TLB_TRACKING_NOT_DONE));
     host.must(tdh::MEM_TRACK, [tdr, 0, 0, 0]);
     assert_eq!(remove(&mut host), rcx(Status::TLB_TRACKING_NOT_DONE), "still inside");
@@ -177,6 +179,16 @@ fn block_and_track_keep_a_page_from_leaving_under_a_running_vcpu() {
     assert!(host.m.flushes > flushes, "a removed translation is dropped");
     assert_eq!((removed.rdx, host.m.vmm_read_u64(removed.rcx)), (0, 0));
     host.assert_ownership();
+}
+
+#[test]
+fn a_page_comes_back_without_the_td_s_data() {
+    let mut host = Host::built(Shape::default());
+    let (tdr, page) = (host.tdr, host.fresh_page());
+    host.m.vmm_write(BUFFER, &[0x5E; PAGE as usize]);
+    host.must(tdh::MEM_PAGE_ADD, [0, tdr, page, BUFFER]);
+    host.must(tdh::MEM_PAGE_REMOVE, [0, tdr, 0, 0]);
+    assert_eq!(host.m.vmm_read_u64(page + 8), 0);
 }
 
 #[test]
