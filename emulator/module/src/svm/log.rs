@@ -1,0 +1,27 @@
+//! The module's log: lines on QEMU's debug console at port 0x402, and the verdict.
+#![expect(unsafe_code, reason = "the debug-exit port")]
+
+use core::fmt::{self, Write};
+
+use arch::debugcon::Debugcon;
+
+const PORT: u16 = 0x402;
+
+/// Writes `module: ` and one line.
+pub fn line(text: fmt::Arguments<'_>) {
+    // A debug console never fails.
+    let _infallible = writeln!(Debugcon(PORT), "module: {text}");
+}
+
+/// Ends the run with a verdict of `abi::verdict`.
+pub fn end(verdict: u32) -> ! {
+    // SAFETY: the debug-exit device ends QEMU; without the device nothing happens.
+    unsafe { arch::port::outl(abi::verdict::PORT, verdict) };
+    arch::cpu::halt();
+}
+
+/// Says what went wrong in the module itself and ends the run.
+pub fn die(text: fmt::Arguments<'_>) -> ! {
+    line(format_args!("error: {text}"));
+    end(abi::verdict::EMULATOR_FAILED);
+}

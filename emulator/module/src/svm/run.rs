@@ -1,0 +1,48 @@
+//! The run loop: the VMM runs until it makes a SEAMCALL; a TD runs inside one.
+
+use super::hardware::Hardware;
+use super::inject;
+use super::log;
+use super::td_run;
+use super::vmcb::rflags;
+use super::vmm::Vmm;
+use super::vmm_exit::{self, Next};
+use super::world_switch::Host;
+use crate::Module;
+use crate::machine::AfterSeamcall;
+use abi::leaf::tdh;
+
+/// Runs the VMM for ever.
+pub fn forever(mut vmm: Vmm, mut module: Module, mut hardware: Hardware, host: &Host) -> ! {
+    loop {
+        let flush = hardware.take_tlb_is_stale();
+        vmm.run(host, hardware.vmm_root(), flush);
+        if let Next::Seamcall(length) = vmm_exit::handle(&mut vmm, &mut hardware) {
+            seamcall(&mut vmm, &mut module, &mut hardware, host);
+            inject::finish_instruction(vmm.vmcb.get(), length);
+        }
+    }
+}
+
+fn seamcall(vmm: &mut Vmm, module: &mut Module, hardware: &mut Hardware, host: &Host) {
+    /// CF, PF, AF, ZF, SF, OF: VMfailInvalid sets the first and clears the rest.
+    const STATUS_FLAGS: u64 = 0x8D5;
+    /// RAX bit 63 calls the P-SEAMLDR, which is not here.
+    const TO_SEAMLDR: u64 = 1 << 63;
+    let call = *vmm.gprs.get();
+    let flags = &mut vmm.vmcb.get().save.rflags;
+    if call.rax & TO_SEAMLDR != 0 {
+        *flags = *flags & !STATUS_FLAGS | rflags::CF;
+        return;
+    }
+    *flags &= !rflags::CF;
+    match module.seamcall(hardware, vmm.registers()) {
+        AfterSeamcall::EnterTd(vcpu) => td_run::until_exit(vmm, module, hardware, host, vcpu),
+        AfterSeamcall::Return => {
+            let has_succeeded = vmm.gprs.get().rax == 0;
+            if call.rax & 0xFFFF == tdh::MNG_VPFLUSHDONE && has_succeeded {
+                log::line(format_args!("counts at end {}", module.counts(hardware, call.rcx)));
+            }
+        }
+    }
+}
