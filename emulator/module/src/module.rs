@@ -13,11 +13,17 @@ use crate::machine::{
     AfterSeamcall, CpuMode, Exception, HostRegs, Machine, Outcome, TdExit, VcpuId,
 };
 use crate::sys::SysState;
+use crate::td::tdvps::Tdvps;
 use crate::td::{Td, TdInfo};
 use crate::td_exit;
 use crate::tdg::{self, Call};
 use crate::tdh;
 use crate::tdmr::{Convertible, Tdmr};
+
+/// Bytes and alignment of a posted-interrupt descriptor.
+pub(crate) const POSTED_DESCRIPTOR_BYTES: u64 = 64;
+/// Pin-based control: process posted interrupts.
+pub(crate) const PIN_POSTED_INTERRUPTS: u32 = 1 << 7;
 
 /// Convertible memory regions that the platform can describe.
 pub const MAX_CMRS: usize = 32;
@@ -162,6 +168,16 @@ impl Module {
     #[must_use]
     pub fn counts(&self, m: &dyn Machine, tdr: u64) -> Counts {
         Td::counts(m, tdr)
+    }
+
+    /// Address of the vCPU's posted-interrupt descriptor, if the VMM turned posted
+    /// interrupts on and the page is still its own. [ABI-H 5.9]
+    #[must_use]
+    pub fn posted_descriptor(&self, m: &dyn Machine, v: VcpuId) -> Option<u64> {
+        let tdvps = Tdvps::load(m, v.tdvpr);
+        let descriptor = tdvps.posted_descriptor;
+        let address = self.shared_buffer(m, descriptor, POSTED_DESCRIPTOR_BYTES, Operand::R8);
+        address.ok().filter(|_| tdvps.pin_controls & PIN_POSTED_INTERRUPTS != 0)
     }
 
     pub(crate) fn tdmrs(&self) -> &[Tdmr] {

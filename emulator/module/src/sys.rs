@@ -36,9 +36,10 @@ pub(crate) const CONFIG_FLAGS_FIXED0: u64 = 7;
 pub(crate) const TD_CTLS_WRITABLE: u64 = 1;
 
 /// TDX_FEATURES0: TDG.VP.RD and WR (3), relaxed memory concurrency (4), CPUID guest
-/// control (5), TD entry enhancements (9), host-priority locks (10), ARCH_CAPABILITIES configuration (11),
-/// PENDING EPT violation v2 (16), FMS configuration (17), NO_RBP_MOD (18), and bit 20,
-/// which 1.5.01 does not have. [ABI-G 12]
+/// control (5), TD entry enhancements (9), host-priority locks (10),
+/// ARCH_CAPABILITIES configuration (11), PENDING EPT violation v2 (16), FMS
+/// configuration (17), NO_RBP_MOD (18), and bit 20, which 1.5.01 does not have.
+/// [ABI-G 12]
 pub(crate) const FEATURES0: u64 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 20;
 

@@ -10,7 +10,7 @@ use abi::{Operand, Status};
 
 use super::{Element, Field, Side, host_only};
 use crate::machine::{Machine, TDVPS_VAPIC};
-use crate::module::Module;
+use crate::module::{Module, PIN_POSTED_INTERRUPTS, POSTED_DESCRIPTOR_BYTES};
 use crate::phys::PAGE;
 use crate::sys::TDVPS_PAGES_MAX;
 use crate::td::tdvps::Tdvps;
@@ -18,11 +18,10 @@ use crate::td::tdvps::Tdvps;
 const NUM_TDVPS_PAGES: FieldId = FieldId(0xA020_0000_0000_0003);
 
 /// Process posted interrupts.
-const PIN_POSTED_INTERRUPTS: u64 = 1 << 7;
+const PIN: u64 = PIN_POSTED_INTERRUPTS as u64;
 /// Bus-lock detection and notification exiting.
 const SECONDARY_WRITABLE: u64 = 1 << 30 | 1 << 31;
 const EPTP_ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
-const DESCRIPTOR_BYTES: u64 = 64;
 const VECTOR_MAX: u64 = 255;
 
 /// VMCS encodings of the fields that posted interrupts need.
@@ -34,9 +33,9 @@ const DWORD: u64 = 0xFFFF_FFFF;
 
 pub(crate) const FIELDS: &[Field] = &[
     Field::new(POSTED_INTR_NV, 1, (0xFFFF, 0xFFFF), (0, 0)),
-    Field::new(POSTED_INTR_DESC, 1, (u64::MAX, !(DESCRIPTOR_BYTES - 1)), (0, 0)),
+    Field::new(POSTED_INTR_DESC, 1, (u64::MAX, !(POSTED_DESCRIPTOR_BYTES - 1)), (0, 0)),
     Field::new(SHARED_EPTP, 1, (u64::MAX, EPTP_ADDRESS), (0, 0)),
-    Field::new(PIN_BASED_CONTROLS, 1, (PIN_POSTED_INTERRUPTS, PIN_POSTED_INTERRUPTS), (0, 0)),
+    Field::new(PIN_BASED_CONTROLS, 1, (PIN, PIN), (0, 0)),
     Field::new(SECONDARY_CONTROLS, 1, (SECONDARY_WRITABLE, SECONDARY_WRITABLE), (0, 0)),
     Field::new(NOTIFY_WINDOW, 1, (DWORD, DWORD), (0, 0)),
     host_only(VCPU_STATE_DETAILS, 1),
@@ -92,7 +91,7 @@ pub(crate) fn write(
             tdvps.written |= Tdvps::WROTE_VECTOR;
         }
         POSTED_INTR_DESC => {
-            let checked = module.shared_buffer(m, new, DESCRIPTOR_BYTES, Operand::R8);
+            let checked = module.shared_buffer(m, new, POSTED_DESCRIPTOR_BYTES, Operand::R8);
             checked.map_err(|_| invalid)?;
             tdvps.posted_descriptor = new;
             tdvps.written |= Tdvps::WROTE_DESCRIPTOR;
@@ -122,7 +121,7 @@ pub(crate) fn write(
 }
 
 fn check_posted_interrupts(tdvps: &Tdvps, controls: u64) -> Result<(), Status> {
-    let missing = |bit: u8| controls & PIN_POSTED_INTERRUPTS != 0 && tdvps.written & bit == 0;
+    let missing = |bit: u8| controls & PIN != 0 && tdvps.written & bit == 0;
     let not_initialized = Status::TD_VMCS_FIELD_NOT_INITIALIZED;
     if missing(Tdvps::WROTE_VECTOR) {
         return Err(not_initialized.with_detail(VECTOR_ENCODING));

@@ -107,9 +107,10 @@ pub struct Tdvps {
     pub x2apic_id: u32,
     /// TD epoch at the last entry.
     pub epoch: u64,
-    /// Root of the shared EPT.
+    /// Root of the shared EPT as the VMM wrote it, HKID included.
     pub shared_eptp: u64,
-    /// Posted-interrupt descriptor.
+    /// Posted-interrupt descriptor as the VMM wrote it, HKID included; see
+    /// [`crate::Module::posted_descriptor`].
     pub posted_descriptor: u64,
     /// Posted-interrupt notification vector; above 255 while not set.
     pub posted_vector: u16,

@@ -4,7 +4,6 @@
 //! was, except where the specification says otherwise. Outputs go to the registers
 //! at once, because leaves that fail report through them too.
 
-mod key_reclaimid;
 mod mem_page_add;
 mod mem_page_aug;
 mod mem_page_remove;
@@ -19,6 +18,7 @@ mod mng_create;
 mod mng_init;
 mod mng_key_config;
 mod mng_key_freeid;
+mod mng_key_reclaimid;
 mod mng_rd;
 mod mng_vpflushdone;
 mod mng_wr;
@@ -121,7 +121,7 @@ pub(crate) fn run(
         tdh::PHYMEM_PAGE_RDMD => phymem_page_rdmd::run(module, m, regs),
         tdh::MEM_SEPT_RD => mem_sept_rd::run(module, m, regs),
         tdh::VP_RD => vp_rd::run(module, m, version, regs),
-        tdh::MNG_KEY_RECLAIMID => key_reclaimid::run(),
+        tdh::MNG_KEY_RECLAIMID => mng_key_reclaimid::run(),
         tdh::PHYMEM_PAGE_RECLAIM => phymem_page_reclaim::run(module, m, regs),
         tdh::MEM_PAGE_REMOVE => mem_page_remove::run(module, m, regs),
         tdh::MEM_SEPT_REMOVE => mem_sept_remove::run(module, m, version, regs),

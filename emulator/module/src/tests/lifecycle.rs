@@ -276,6 +276,19 @@ fn vp_wr_takes_what_kvm_writes_and_refuses_the_rest() {
 }
 
 #[test]
+fn a_descriptor_in_a_page_that_was_given_away_is_not_used() {
+    let mut host = Host::runnable(Shape::default());
+    let (tdr, tdvpr, page, v) = (host.tdr, host.tdvpr, host.fresh_page(), host.vcpu());
+    host.must(tdh::VP_WR, [tdvpr, vp::POSTED_INTR_NV.0, 0xF2, 0xFFFF]);
+    host.must(tdh::VP_WR, [tdvpr, vp::POSTED_INTR_DESC.0, page | 5 << 46, u64::MAX]);
+    assert_eq!(host.module.posted_descriptor(&host.m, v), None, "not turned on");
+    host.must(tdh::VP_WR, [tdvpr, vp::PIN_BASED_CONTROLS.0, 0x80, 0x80]);
+    assert_eq!(host.module.posted_descriptor(&host.m, v), Some(page));
+    host.must(tdh::MEM_PAGE_AUG, [0x1000, tdr, page, 0]);
+    assert_eq!(host.module.posted_descriptor(&host.m, v), None);
+}
+
+#[test]
 fn state_details_say_whether_an_interrupt_beats_the_priority() {
     use crate::machine::{Machine, TDVPS_VAPIC};
     let mut host = Host::runnable(Shape::default());
