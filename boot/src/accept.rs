@@ -16,7 +16,7 @@ use crate::ram::{RamList, Range, State};
 
 /// How often a page is tried while the module says that it is busy, on top of the
 /// retries in the call itself. Then somebody holds it for ever.
-pub const BUSY_TRIES: u32 = 10_000;
+pub const BUSY_TRIES: u32 = 1000;
 
 /// The TDX module, as far as acceptance needs it.
 pub trait Tdcall {

@@ -37,7 +37,7 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(error) => error.fmt(f),
-            Self::Hob(error) => write!(f, "TD HOB: {error}"),
+            Self::Hob(error) => error.fmt(f),
             Self::Ram(error) => write!(f, "TD HOB: {error}"),
             Self::Accept(error) => error.fmt(f),
             Self::Image(error) => write!(f, "image: {error}"),
