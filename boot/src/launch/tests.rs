@@ -194,7 +194,7 @@ fn a_relocatable_kernel_is_moved() {
     let bytes = |words: &[u64]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
     kernel.loads[2].data[..64].copy_from_slice(&bytes(&dynamic));
     kernel.loads[2].data[TABLE as usize..][..72].copy_from_slice(&bytes(&table));
-    kernel.others = std::vec![(2, data, 64), (7, data + 0x200, 0x20), (0x6474_E552, data, 0x1800)];
+    kernel.others = std::vec![(2, data, 64), (7, data + 0x200, 0x20), (0x6474_E552, data, 0x1900)];
 
     for (base, offset) in
         [(Mapping::Dynamic, (1 << 39) - 0x1000), (Mapping::FixedAddress(0x40_0000), 0x40_0000)]
@@ -216,7 +216,7 @@ fn a_relocatable_kernel_is_moved() {
         assert_eq!(info.kernel_image_offset, offset);
         let tls = info.tls_template.into_option().unwrap();
         assert_eq!((tls.start_addr, tls.mem_size), (data + 0x200 + offset, 0x20));
-        // The range that is read-only after relocation covers two pages.
+        // The range that is read-only after relocation covers two pages and a bit.
         let writable = |view: &mut View<'_>, at| {
             view.translate(at + offset).unwrap().1.contains(Flags::WRITABLE)
         };
