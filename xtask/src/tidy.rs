@@ -26,7 +26,7 @@ const MAY_BE_UNSAFE: [(&str, &str); 6] = [
     ),
     (
         "emulator/module/src/",
-        "main svm/cpu svm/in_place svm/log svm/pages svm/ram svm/start svm/vmm svm/vmm_exit \
+        "main svm/cpu svm/in_place svm/log svm/pages svm/ram svm/start svm/td/vcpu svm/vmm svm/vmm_exit \
          svm/world_switch",
     ),
     ("tests/payloads/src/bin/", "*"),
