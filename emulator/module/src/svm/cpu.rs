@@ -8,7 +8,8 @@ use super::vmcb::efer;
 
 const MSR_EFER: u32 = 0xC000_0080;
 const MSR_TSC_AUX: u32 = 0xC000_0103;
-const MSR_PAT: u32 = 0x277;
+const MSR_APIC_BASE: u32 = 0x1B;
+const MSR_X2APIC_EOI: u32 = 0x80B;
 const MSR_VM_HSAVE_PA: u32 = 0xC001_0117;
 
 /// CPUID of the physical CPU.
@@ -77,7 +78,7 @@ pub unsafe fn set_xcr0(value: u64) {
 
 /// Makes VMRUN legal, with `host_save` as the page where the CPU keeps the host, and
 /// clears GIF: from here on interrupts and NMIs wait until a guest runs or
-/// [`take_pending_event`] lets them in.
+/// [`take_interrupt`] or [`take_nmi`] lets one in.
 ///
 /// # Safety
 /// `host_save` is a page that nothing else uses.
@@ -92,11 +93,17 @@ pub unsafe fn enable_svm(host_save: u64) {
     unsafe { asm!("clgi", options(nomem, nostack)) };
 }
 
-/// Lets the interrupt or NMI that ended a guest's run reach the trap handler.
-pub fn take_pending_event() {
+/// Lets the interrupt that ended a guest's run reach the trap handler.
+pub fn take_interrupt() {
     // SAFETY: SVM is on; the IDT is loaded, its handler copes with any vector, and GIF
     // and IF are clear again afterwards.
     unsafe { asm!("stgi", "sti", "nop", "nop", "cli", "clgi", options(nostack)) };
+}
+
+/// Lets the NMI that ended a guest's run reach the trap handler; interrupts stay out.
+pub fn take_nmi() {
+    // SAFETY: as above; IF stays clear.
+    unsafe { asm!("stgi", "nop", "nop", "clgi", options(nostack)) };
 }
 
 /// Writes the registers that VMRUN loads from the host to the VMCB at `vmcb`.
@@ -177,21 +184,21 @@ pub fn set_tsc_aux(value: u64) {
     unsafe { arch::msr::write(MSR_TSC_AUX, value & 0xFFFF_FFFF) };
 }
 
-/// PAT, which QEMU does not switch. [SVM B1.20]
-#[must_use]
-pub fn pat() -> u64 {
+/// Ends the interrupt in service at the local APIC, in whichever mode the VMM has it.
+pub fn end_of_interrupt() {
+    const X2APIC: u64 = 1 << 10;
+    const PAGE: u64 = 0x000F_FFFF_FFFF_F000;
+    const EOI: u64 = 0xB0;
     // SAFETY: exists on every 64-bit CPU.
-    unsafe { arch::msr::read(MSR_PAT) }
-}
-
-/// Writes PAT.
-///
-/// # Safety
-/// Each byte of `value` is a memory type.
-pub unsafe fn set_pat(value: u64) {
-    // SAFETY: legal by the caller's promise; entry 0, the only one the module's page
-    // tables use, decides at most how fast its memory is.
-    unsafe { arch::msr::write(MSR_PAT, value) };
+    let base = unsafe { arch::msr::read(MSR_APIC_BASE) };
+    if base & X2APIC != 0 {
+        // SAFETY: the MSR exists in this mode; 0 is its one legal value.
+        unsafe { arch::msr::write(MSR_X2APIC_EOI, 0) };
+    } else {
+        let register = core::ptr::with_exposed_provenance_mut::<u32>((base & PAGE | EOI) as usize);
+        // SAFETY: the APIC's page, identity-mapped below 512 GiB, holds no Rust object.
+        unsafe { register.write_volatile(0) };
+    }
 }
 
 /// Masks the two 8259s: the firmware leaves IRQ 0 on. [SVM B2]

@@ -40,6 +40,8 @@ pub enum Exit {
     Rdmsr,
     /// WRMSR.
     Wrmsr,
+    /// IRET.
+    Iret,
     /// A task switch.
     TaskSwitch,
     /// Triple fault.
@@ -89,6 +91,7 @@ impl Exit {
             0x6F => Self::Rdpmc,
             0x72 => Self::Cpuid,
             0x73 => Self::Rsm,
+            0x74 => Self::Iret,
             0x76 | 0x89 => Self::CacheFlush,
             0x78 => Self::Hlt,
             0x7A | 0x80..=0x86 => Self::SvmInstruction,

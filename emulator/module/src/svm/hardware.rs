@@ -5,10 +5,9 @@ use super::log;
 use super::memory::Memory;
 use super::pool::{Pool, PoolEmpty};
 use super::ram::{Identity, Ram};
-use super::td_map::{Page, TdMaps};
-use super::td_reset;
+use super::td::{self, Page, TdMaps};
 use super::vmm_map::{View, VmmMap};
-use crate::machine::{Machine, TDVPS_PAGES};
+use crate::machine::{Machine, TDVPS_PAGES, VcpuId};
 
 /// Everything below the guests.
 #[derive(Debug)]
@@ -20,6 +19,7 @@ pub struct Hardware {
     tds: TdMaps,
     seed: u64,
     tlb_is_stale: bool,
+    last_vcpu: Option<VcpuId>,
 }
 
 impl Hardware {
@@ -35,7 +35,7 @@ impl Hardware {
         let tds = TdMaps::new();
         // Runs are reproducible: the seed is a constant until something asks for another.
         let seed = 0x7464_6C65_7401_0001;
-        Ok(Self { identity, ram, pool, vmm, tds, seed, tlb_is_stale: true })
+        Ok(Self { identity, ram, pool, vmm, tds, seed, tlb_is_stale: true, last_vcpu: None })
     }
 
     /// Makes `random` start elsewhere.
@@ -51,6 +51,8 @@ impl Hardware {
 
     /// N_CR3 of the TD that `tdr` names, and a small number for its ASID.
     pub fn td_root(&mut self, tdr: u64) -> (u64, u32) {
+        // A tree that is made now may take the ASID of one that is gone.
+        self.tlb_is_stale |= !self.tds.has(tdr);
         self.tds
             .root(&mut self.identity, &mut self.pool, tdr)
             .or_else(|PoolEmpty| {
@@ -82,6 +84,22 @@ impl Hardware {
     /// Whether a nested translation was taken away since the last call.
     pub fn take_tlb_is_stale(&mut self) -> bool {
         core::mem::take(&mut self.tlb_is_stale)
+    }
+
+    /// Ends every cached translation of every guest.
+    pub const fn flush_tlb(&mut self) {
+        self.tlb_is_stale = true;
+    }
+
+    /// Whether another vCPU ran last. One ASID serves all vCPUs of a TD.
+    pub fn is_another_vcpu(&mut self, vcpu: VcpuId) -> bool {
+        self.last_vcpu.replace(vcpu) != Some(vcpu)
+    }
+
+    /// Whether the last vCPU that ran is the TD's.
+    #[must_use]
+    pub fn has_run(&self, tdr: u64) -> bool {
+        self.last_vcpu.is_some_and(|vcpu| vcpu.tdr == tdr)
     }
 
     fn forget_tds(&mut self) {
@@ -149,7 +167,7 @@ impl Machine for Hardware {
     }
 
     fn reset_vcpu(&mut self, pages: &[u64; TDVPS_PAGES]) {
-        td_reset::reset(self, pages);
+        td::reset(self, pages);
     }
 
     /// SplitMix64.

@@ -34,10 +34,18 @@ pub fn trap(frame: &mut TrapFrame) {
     ));
 }
 
-/// Takes the pending interrupt or NMI and gives its vector; none if it was withdrawn.
+/// Takes the pending interrupt and gives its vector; none if it was withdrawn.
 #[must_use]
 pub fn take() -> Option<u8> {
     ARRIVED.store(NONE, Ordering::Relaxed);
-    cpu::take_pending_event();
+    cpu::take_interrupt();
     u8::try_from(ARRIVED.load(Ordering::Relaxed)).ok()
+}
+
+/// Takes the pending NMI; false if there was none.
+#[must_use]
+pub fn take_nmi() -> bool {
+    ARRIVED.store(NONE, Ordering::Relaxed);
+    cpu::take_nmi();
+    ARRIVED.load(Ordering::Relaxed) == NMI as u32
 }

@@ -13,6 +13,11 @@ pub fn line(text: fmt::Arguments<'_>) {
     let _infallible = writeln!(Debugcon(PORT), "module: {text}");
 }
 
+/// Prints a TD's counters when it is dead or torn down.
+pub fn counts_at_end(counts: &abi::Counts) {
+    line(format_args!("counts at end {counts}"));
+}
+
 /// Ends the run with a verdict of `abi::verdict`.
 pub fn end(verdict: u32) -> ! {
     // SAFETY: the debug-exit device ends QEMU; without the device nothing happens.

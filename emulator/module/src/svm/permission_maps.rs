@@ -14,8 +14,17 @@ pub struct PortMap(pub [u8; 3 * 4096]);
 pub struct MsrMap(pub [u8; 2 * 4096]);
 
 impl MsrMap {
-    /// Makes reads and writes of `msr` exit, or not.
-    pub fn set(&mut self, msr: u32, exits: bool) {
+    /// Makes reads and writes of `msr` exit.
+    pub fn intercept(&mut self, msr: u32) {
+        self.set(msr, 3, true);
+    }
+
+    /// Makes reads of `msr` native.
+    pub fn allow_reads(&mut self, msr: u32) {
+        self.set(msr, 1, false);
+    }
+
+    fn set(&mut self, msr: u32, accesses: u8, exits: bool) {
         let range = match msr {
             0..=0x1FFF => 0,
             0xC000_0000..=0xC000_1FFF => 1,
@@ -23,7 +32,7 @@ impl MsrMap {
             _ => return,
         };
         let bit = range * 0x4000 + (msr as usize & 0x1FFF) * 2;
-        let mask = 3 << (bit % 8);
+        let mask = accesses << (bit % 8);
         if exits {
             self.0[bit / 8] |= mask;
         } else {
@@ -46,12 +55,13 @@ mod tests {
             (0xC000_0080, 0x820, 0b11),
             (0xC001_0117, 0x1045, 0b1100_0000),
         ] {
-            map.set(msr, true);
+            map.intercept(msr);
             assert_eq!(map.0[byte], bits, "{msr:#x}");
-            map.set(msr, false);
-            assert_eq!(map.0[byte], 0);
+            map.allow_reads(msr);
+            assert_eq!(map.0[byte], bits & 0b1010_1010);
+            map.0[byte] = 0;
         }
-        map.set(0x4000_0000, true);
+        map.intercept(0x4000_0000);
         assert!(map.0.iter().all(|byte| *byte == 0));
     }
 }

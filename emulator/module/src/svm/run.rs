@@ -3,7 +3,7 @@
 use super::hardware::Hardware;
 use super::inject;
 use super::log;
-use super::td_run;
+use super::td;
 use super::vmcb::rflags;
 use super::vmm::Vmm;
 use super::vmm_exit::{self, Next};
@@ -37,11 +37,12 @@ fn seamcall(vmm: &mut Vmm, module: &mut Module, hardware: &mut Hardware, host: &
     }
     *flags &= !rflags::CF;
     match module.seamcall(hardware, vmm.registers()) {
-        AfterSeamcall::EnterTd(vcpu) => td_run::until_exit(vmm, module, hardware, host, vcpu),
+        AfterSeamcall::EnterTd(vcpu) => td::until_exit(vmm, module, hardware, host, vcpu),
         AfterSeamcall::Return => {
             let has_succeeded = vmm.gprs.get().rax == 0;
-            if call.rax & 0xFFFF == tdh::MNG_VPFLUSHDONE && has_succeeded {
-                log::line(format_args!("counts at end {}", module.counts(hardware, call.rcx)));
+            let is_teardown = call.rax & 0xFFFF == tdh::MNG_VPFLUSHDONE && has_succeeded;
+            if is_teardown && hardware.has_run(call.rcx) {
+                log::counts_at_end(&module.counts(hardware, call.rcx));
             }
         }
     }

@@ -181,6 +181,8 @@ pub mod misc1 {
     pub const CPUID: u32 = 1 << 18;
     /// RSM.
     pub const RSM: u32 = 1 << 19;
+    /// IRET.
+    pub const IRET: u32 = 1 << 20;
     /// INVD.
     pub const INVD: u32 = 1 << 22;
     /// HLT.

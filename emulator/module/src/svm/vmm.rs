@@ -19,6 +19,10 @@ const MSR_VM_HSAVE_PA: u32 = 0xC001_0117;
 /// MSRs of the VMM that exit.
 const INTERCEPTED_MSRS: [u32; 4] =
     [MSR_KEYID_PARTITIONING, MSR_EFER, MSR_VM_CR, MSR_VM_HSAVE_PA];
+/// MSRs that a TD reads without an exit: native in [ABI-G 8], and switched with the
+/// VMCB. FS_BASE, GS_BASE and KERNEL_GS_BASE. Writes exit: QEMU lets a non-canonical
+/// value through. [SVM B1.17]
+const TD_NATIVE_READS: [u32; 3] = [0xC000_0100, 0xC000_0101, 0xC000_0102];
 /// ASID of the VMM; TDs follow.
 pub const ASID: u32 = 1;
 
@@ -35,6 +39,10 @@ pub struct Vmm {
     pub xcr0: u64,
     /// CR4.VMXE as the VMM set it; the real one stays 0, since the CPU has no VMX.
     pub vmxe: bool,
+    /// Physical address of the TDs' port permissions.
+    pub td_ports: u64,
+    /// Physical address of the TDs' MSR permissions.
+    pub td_msrs: u64,
     /// A machine check was injected: the VMM touched what is not its own.
     pub was_stopped: bool,
 }
@@ -47,9 +55,14 @@ impl Vmm {
         pages.vmm_gprs = Regs { rbx: start_info, ..Regs::default() };
         pages.vmm_xsave.reset();
         for msr in INTERCEPTED_MSRS {
-            pages.vmm_msrs.set(msr, true);
+            pages.vmm_msrs.intercept(msr);
         }
         pages.vmm_vmcb.control.msrpm_base = address_of(&pages.vmm_msrs);
+        pages.td_ports.0.fill(0xFF);
+        pages.td_msrs.0.fill(0xFF);
+        for msr in TD_NATIVE_READS {
+            pages.td_msrs.allow_reads(msr);
+        }
         Self {
             // SAFETY: static, aligned, and from here on reached by this handle alone.
             vmcb: unsafe { InPlace::new(address_of(&pages.vmm_vmcb)) },
@@ -59,6 +72,8 @@ impl Vmm {
             xsave: unsafe { InPlace::new(address_of(&pages.vmm_xsave)) },
             xcr0: 1,
             vmxe: false,
+            td_ports: address_of(&pages.td_ports),
+            td_msrs: address_of(&pages.td_msrs),
             was_stopped: false,
         }
     }

@@ -172,6 +172,13 @@ impl Tdvps {
         self.state == state as u32
     }
 
+    /// The VMM gave a posted-interrupt descriptor and turned its processing on.
+    pub(crate) fn takes_posted_interrupts(&self) -> bool {
+        const PROCESS_POSTED_INTERRUPTS: u32 = 1 << 7;
+        self.written & Self::WROTE_DESCRIPTOR != 0
+            && self.pin_controls & PROCESS_POSTED_INTERRUPTS != 0
+    }
+
     pub(crate) fn is_associated(&self) -> bool {
         self.assoc_lpid != NO_LP
     }

@@ -9,9 +9,9 @@
 //! are listed, and those that lead to such a page are cleared; a tree with more of
 //! them than the list holds is dropped.
 
-use super::memory::Memory;
-use super::npt::{self, Npt};
-use super::pool::{Pool, PoolEmpty};
+use super::super::memory::Memory;
+use super::super::npt::{self, Npt};
+use super::super::pool::{Pool, PoolEmpty};
 
 /// TDs whose trees are kept at a time.
 pub const SLOTS: usize = 8;
@@ -69,6 +69,12 @@ impl TdMaps {
     #[must_use]
     pub const fn new() -> Self {
         Self { slots: [const { None }; SLOTS], next_victim: 0 }
+    }
+
+    /// Whether the TD has a tree.
+    #[must_use]
+    pub fn has(&self, tdr: u64) -> bool {
+        self.slots.iter().flatten().any(|slot| slot.tdr == tdr)
     }
 
     /// The root of the TD's tree and a small number that names the tree while it
@@ -200,7 +206,7 @@ const fn entry(page: Page) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::fake::Sparse;
+    use super::super::super::memory::fake::Sparse;
     use super::*;
 
     const PAGE: Page = Page {
