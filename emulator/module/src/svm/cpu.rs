@@ -14,21 +14,21 @@ const MSR_VM_HSAVE_PA: u32 = 0xC001_0117;
 
 /// CPUID of the physical CPU.
 #[must_use]
-pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
+pub(super) fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     let answer = __cpuid_count(leaf, subleaf);
     [answer.eax, answer.ebx, answer.ecx, answer.edx]
 }
 
 /// CPUID, with zeros for leaves above the CPU's maximum. [ABI-G 9]
 #[must_use]
-pub fn known_cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
+pub(super) fn known_cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     let [maximum, ..] = cpuid(leaf & 0x8000_0000, 0);
     if leaf <= maximum { cpuid(leaf, subleaf) } else { [0; 4] }
 }
 
 /// XCR0 for the module: what it can switch of what the CPU has.
 #[must_use]
-pub fn switched_xcr0() -> u64 {
+pub(super) fn switched_xcr0() -> u64 {
     /// x87, SSE, AVX.
     const SWITCHED: u64 = 7;
     u64::from(known_cpuid(0xD, 0)[0]) & SWITCHED
@@ -38,7 +38,7 @@ pub fn switched_xcr0() -> u64 {
 ///
 /// # Safety
 /// `value` is a valid XCR0 for this CPU.
-pub unsafe fn cpuid_with_xcr0(leaf: u32, subleaf: u32, value: u64) -> [u32; 4] {
+pub(super) unsafe fn cpuid_with_xcr0(leaf: u32, subleaf: u32, value: u64) -> [u32; 4] {
     let own = xcr0();
     // SAFETY: valid by the caller's promise; nothing between here and the restore uses
     // more state than x87 and SSE, which XCR0 cannot take from non-XSAVE code.
@@ -51,16 +51,18 @@ pub unsafe fn cpuid_with_xcr0(leaf: u32, subleaf: u32, value: u64) -> [u32; 4] {
 
 /// The time stamp counter.
 #[must_use]
-pub fn tsc() -> u64 {
+pub(super) fn tsc() -> u64 {
     arch::cpu::rdtsc()
 }
 
 /// XCR0.
 #[must_use]
-pub fn xcr0() -> u64 {
+pub(super) fn xcr0() -> u64 {
     let (low, high): (u64, u64);
     // SAFETY: CR4.OSXSAVE is set by the start code; XGETBV writes its outputs alone.
-    unsafe { asm!("xgetbv", in("ecx") 0, out("rax") low, out("rdx") high, options(nomem, nostack)) };
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("rax") low, out("rdx") high, options(nomem, nostack));
+    }
     high << 32 | low
 }
 
@@ -68,7 +70,7 @@ pub fn xcr0() -> u64 {
 ///
 /// # Safety
 /// The CPU supports `value`.
-pub unsafe fn set_xcr0(value: u64) {
+pub(super) unsafe fn set_xcr0(value: u64) {
     // SAFETY: supported by the caller's promise; touches no register that Rust knows.
     unsafe {
         asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32,
@@ -82,7 +84,7 @@ pub unsafe fn set_xcr0(value: u64) {
 ///
 /// # Safety
 /// `host_save` is a page that nothing else uses.
-pub unsafe fn enable_svm(host_save: u64) {
+pub(super) unsafe fn enable_svm(host_save: u64) {
     // SAFETY: EFER exists on every 64-bit CPU.
     let value = unsafe { arch::msr::read(MSR_EFER) };
     // SAFETY: adds SVME to what is there; no running code depends on its absence.
@@ -94,14 +96,14 @@ pub unsafe fn enable_svm(host_save: u64) {
 }
 
 /// Lets the interrupt that ended a guest's run reach the trap handler.
-pub fn take_interrupt() {
+pub(super) fn take_interrupt() {
     // SAFETY: SVM is on; the IDT is loaded, its handler copes with any vector, and GIF
     // and IF are clear again afterwards.
     unsafe { asm!("stgi", "sti", "nop", "nop", "cli", "clgi", options(nostack)) };
 }
 
 /// Lets the NMI that ended a guest's run reach the trap handler; interrupts stay out.
-pub fn take_nmi() {
+pub(super) fn take_nmi() {
     // SAFETY: as above; IF stays clear.
     unsafe { asm!("stgi", "nop", "nop", "clgi", options(nostack)) };
 }
@@ -110,14 +112,14 @@ pub fn take_nmi() {
 ///
 /// # Safety
 /// SVM is on; the page at `vmcb` is the module's.
-pub unsafe fn vmsave(vmcb: u64) {
+pub(super) unsafe fn vmsave(vmcb: u64) {
     // SAFETY: by the caller's promise.
     unsafe { asm!("vmsave rax", in("rax") vmcb, options(nostack)) };
 }
 
 /// CR8: the local APIC's task priority.
 #[must_use]
-pub fn cr8() -> u64 {
+pub(super) fn cr8() -> u64 {
     let value;
     // SAFETY: reading CR8 at CPL 0 has no effect.
     unsafe { asm!("mov {}, cr8", out(reg) value, options(nomem, nostack, preserves_flags)) };
@@ -127,7 +129,7 @@ pub fn cr8() -> u64 {
 /// CR4 bits that the CPU takes, as its CPUID says; VMRUN refuses a guest with others.
 /// [SVM B2]
 #[must_use]
-pub fn supported_cr4() -> u64 {
+pub(super) fn supported_cr4() -> u64 {
     /// VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT: every 64-bit CPU.
     const ALWAYS: u64 = 0x7FF;
     let [_, _, leaf1_ecx, _] = cpuid(1, 0);
@@ -152,7 +154,7 @@ pub fn supported_cr4() -> u64 {
 
 /// DR0-3, which VMRUN does not switch. [SVM B2]
 #[must_use]
-pub fn debug_registers() -> [u64; 4] {
+pub(super) fn debug_registers() -> [u64; 4] {
     let (r0, r1, r2, r3): (u64, u64, u64, u64);
     // SAFETY: reading debug registers at CPL 0 has no effect (CR4.DE does not matter for 0-3).
     unsafe {
@@ -163,7 +165,7 @@ pub fn debug_registers() -> [u64; 4] {
 }
 
 /// Writes DR0-3.
-pub fn set_debug_registers([r0, r1, r2, r3]: [u64; 4]) {
+pub(super) fn set_debug_registers([r0, r1, r2, r3]: [u64; 4]) {
     // SAFETY: the host's DR7 is 0x400 after every exit, so no address traps here.
     unsafe {
         asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
@@ -173,19 +175,19 @@ pub fn set_debug_registers([r0, r1, r2, r3]: [u64; 4]) {
 
 /// TSC_AUX, which VMRUN does not switch.
 #[must_use]
-pub fn tsc_aux() -> u64 {
+pub(super) fn tsc_aux() -> u64 {
     // SAFETY: exists with RDTSCP, which the contract's CPU has; QEMU gives 0 otherwise.
     unsafe { arch::msr::read(MSR_TSC_AUX) }
 }
 
 /// Writes TSC_AUX.
-pub fn set_tsc_aux(value: u64) {
+pub(super) fn set_tsc_aux(value: u64) {
     // SAFETY: nothing in the module reads it; bits 63:32 are cut, which would be #GP.
     unsafe { arch::msr::write(MSR_TSC_AUX, value & 0xFFFF_FFFF) };
 }
 
 /// Ends the interrupt in service at the local APIC, in whichever mode the VMM has it.
-pub fn end_of_interrupt() {
+pub(super) fn end_of_interrupt() {
     const X2APIC: u64 = 1 << 10;
     const PAGE: u64 = 0x000F_FFFF_FFFF_F000;
     const EOI: u64 = 0xB0;
@@ -202,7 +204,7 @@ pub fn end_of_interrupt() {
 }
 
 /// Masks the two 8259s: the firmware leaves IRQ 0 on. [SVM B2]
-pub fn mask_pic() {
+pub(super) fn mask_pic() {
     for port in [0x21, 0xA1] {
         // SAFETY: the mask register of the interrupt controller; no memory behind it.
         unsafe { arch::port::outb(port, 0xFF) };

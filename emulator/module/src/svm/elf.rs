@@ -6,9 +6,9 @@
 use core::fmt;
 
 /// Lowest address of the VMM's memory.
-pub const VMM_BASE: u64 = 0x200_0000;
+pub(super) const VMM_BASE: u64 = 0x200_0000;
 /// End of the VMM's memory.
-pub const VMM_END: u64 = 0x300_0000;
+pub(super) const VMM_END: u64 = 0x300_0000;
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
@@ -17,7 +17,7 @@ const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;
 
 /// What is wrong with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElfError {
+pub(super) enum ElfError {
     /// Not a 64-bit little-endian x86 ELF file.
     NotElf,
     /// A header or segment reaches beyond the file.
@@ -43,7 +43,7 @@ impl fmt::Display for ElfError {
 
 /// A PT_LOAD segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
+pub(super) struct Load {
     /// Where it goes.
     pub address: u64,
     /// Offset of its bytes in the file.
@@ -56,7 +56,7 @@ pub struct Load {
 
 /// A checked file.
 #[derive(Clone, Copy, Debug)]
-pub struct Elf<'a> {
+pub(super) struct Elf<'a> {
     file: &'a [u8],
     headers: usize,
     count: usize,
@@ -64,7 +64,7 @@ pub struct Elf<'a> {
 
 impl<'a> Elf<'a> {
     /// Checks the headers and every segment.
-    pub fn parse(file: &'a [u8]) -> Result<Self, ElfError> {
+    pub(super) fn parse(file: &'a [u8]) -> Result<Self, ElfError> {
         const X86_64_LSB64: [u8; 6] = [0x7F, b'E', b'L', b'F', 2, 1];
         if file.get(..6) != Some(&X86_64_LSB64) || half(file, 18)? != 62 || half(file, 54)? != 56 {
             return Err(ElfError::NotElf);
@@ -78,19 +78,19 @@ impl<'a> Elf<'a> {
     }
 
     /// The segments to load.
-    pub fn loads(&self) -> impl Iterator<Item = Load> + use<'a> {
+    pub(super) fn loads(&self) -> impl Iterator<Item = Load> + use<'a> {
         let elf = *self;
         (0..elf.count).filter_map(move |header| elf.segment(header, PT_LOAD).ok().flatten())
     }
 
     /// Bytes of a segment in the file.
     #[must_use]
-    pub fn bytes(&self, load: &Load) -> &'a [u8] {
+    pub(super) fn bytes(&self, load: &Load) -> &'a [u8] {
         self.file.get(load.offset..load.offset + load.file_bytes).unwrap_or(&[])
     }
 
     /// The PVH entry point.
-    pub fn entry(&self) -> Result<u32, ElfError> {
+    pub(super) fn entry(&self) -> Result<u32, ElfError> {
         for header in 0..self.count {
             let Some(note) = self.segment(header, PT_NOTE)? else { continue };
             if let Some(entry) = pvh_entry(self.bytes(&note)) {
@@ -104,7 +104,8 @@ impl<'a> Elf<'a> {
     /// Program header number `header`, if it is of type `kind`.
     fn segment(&self, header: usize, kind: u32) -> Result<Option<Load>, ElfError> {
         let at = self.headers.checked_add(header * 56).ok_or(ElfError::Truncated)?;
-        let header = self.file.get(at..).and_then(|rest| rest.get(..56)).ok_or(ElfError::Truncated)?;
+        let header =
+            self.file.get(at..).and_then(|rest| rest.get(..56)).ok_or(ElfError::Truncated)?;
         if word(header, 0)? != kind {
             return Ok(None);
         }

@@ -4,7 +4,7 @@ use super::vmcb::Control;
 
 /// Why a guest stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// A read of a control register, or SMSW: some QEMUs report every CRn read as CR0.
     /// [SVM B1.3]
     CrRead,
@@ -62,7 +62,7 @@ pub enum Exit {
 
 /// EXITINFO1 and EXITINFO2 of a nested page fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NestedFault {
+pub(super) struct NestedFault {
     /// Guest-physical address.
     pub gpa: u64,
     /// A write.
@@ -76,7 +76,7 @@ pub struct NestedFault {
 impl Exit {
     /// Parses the exit in `control`.
     #[must_use]
-    pub fn parse(control: &Control) -> Self {
+    pub(super) fn parse(control: &Control) -> Self {
         let (info1, info2) = (control.exit_info1, control.exit_info2);
         match control.exit_code {
             0x00..=0x0F => Self::CrRead,

@@ -8,7 +8,10 @@ use super::walk::{Paging, read_linear};
 
 /// Decodes the instruction at RIP; none if its bytes are not where the CPU saw them,
 /// which takes another party's write to the code or the page tables.
-pub fn instruction<G: GuestPhysical + ?Sized>(guest: &G, save: &Save) -> Option<Instruction> {
+pub(super) fn instruction<G: GuestPhysical + ?Sized>(
+    guest: &G,
+    save: &Save,
+) -> Option<Instruction> {
     let mut bytes = [0; MAX_LENGTH];
     let at = linear(save, SegmentName::Cs, save.rip);
     let count = read_linear(guest, Paging::of(save)?, at, &mut bytes);
@@ -17,7 +20,7 @@ pub fn instruction<G: GuestPhysical + ?Sized>(guest: &G, save: &Save) -> Option<
 
 /// The mode that the code segment selects.
 #[must_use]
-pub const fn code_mode(save: &Save) -> CodeMode {
+pub(super) const fn code_mode(save: &Save) -> CodeMode {
     if save.is_long64() {
         CodeMode::Long64
     } else if save.cs.attributes & Segment::DEFAULT_32 != 0 {

@@ -11,7 +11,7 @@ use crate::machine::{Machine, TDVPS_PAGES, VcpuId};
 
 /// Everything below the guests.
 #[derive(Debug)]
-pub struct Hardware {
+pub(super) struct Hardware {
     identity: Identity,
     ram: Ram,
     pool: Pool,
@@ -24,7 +24,7 @@ pub struct Hardware {
 
 impl Hardware {
     /// Builds the VMM's map with the module's `own` range hidden.
-    pub fn new(
+    pub(super) fn new(
         mut identity: Identity,
         ram: Ram,
         mut pool: Pool,
@@ -39,18 +39,18 @@ impl Hardware {
     }
 
     /// Makes `random` start elsewhere.
-    pub fn seed(&mut self, seed: Option<u64>) {
+    pub(super) fn seed(&mut self, seed: Option<u64>) {
         self.seed = seed.unwrap_or(self.seed);
     }
 
     /// N_CR3 of the VMM.
     #[must_use]
-    pub const fn vmm_root(&self) -> u64 {
+    pub(super) const fn vmm_root(&self) -> u64 {
         self.vmm.root()
     }
 
     /// N_CR3 of the TD that `tdr` names, and a small number for its ASID.
-    pub fn td_root(&mut self, tdr: u64) -> (u64, u32) {
+    pub(super) fn td_root(&mut self, tdr: u64) -> (u64, u32) {
         // A tree that is made now may take the ASID of one that is gone.
         self.tlb_is_stale |= !self.tds.has(tdr);
         self.tds
@@ -63,7 +63,7 @@ impl Hardware {
     }
 
     /// Maps a page that [`crate::Module::translate`] found.
-    pub fn map_for_td(&mut self, tdr: u64, page: Page) {
+    pub(super) fn map_for_td(&mut self, tdr: u64, page: Page) {
         if self.tds.map(&mut self.identity, &mut self.pool, tdr, page).is_err() {
             out_of_pages();
         }
@@ -71,34 +71,34 @@ impl Hardware {
 
     /// Where the TD's map leads for `gpa`, if it was filled.
     #[must_use]
-    pub fn find_for_td(&self, tdr: u64, gpa: u64) -> Option<u64> {
+    pub(super) fn find_for_td(&self, tdr: u64, gpa: u64) -> Option<u64> {
         self.tds.find(&self.identity, tdr, gpa)
     }
 
     /// A nested page fault of the VMM at `gpa`.
-    pub fn vmm_touched(&mut self, gpa: u64) -> View {
+    pub(super) fn vmm_touched(&mut self, gpa: u64) -> View {
         let (identity, pool) = (&mut self.identity, &mut self.pool);
         self.vmm.touch(identity, pool, gpa).unwrap_or_else(|PoolEmpty| out_of_pages())
     }
 
     /// Whether a nested translation was taken away since the last call.
-    pub fn take_tlb_is_stale(&mut self) -> bool {
+    pub(super) fn take_tlb_is_stale(&mut self) -> bool {
         core::mem::take(&mut self.tlb_is_stale)
     }
 
     /// Ends every cached translation of every guest.
-    pub const fn flush_tlb(&mut self) {
+    pub(super) const fn flush_tlb(&mut self) {
         self.tlb_is_stale = true;
     }
 
     /// Whether another vCPU ran last. One ASID serves all vCPUs of a TD.
-    pub fn is_another_vcpu(&mut self, vcpu: VcpuId) -> bool {
+    pub(super) fn is_another_vcpu(&mut self, vcpu: VcpuId) -> bool {
         self.last_vcpu.replace(vcpu) != Some(vcpu)
     }
 
     /// Whether the last vCPU that ran is the TD's.
     #[must_use]
-    pub fn has_run(&self, tdr: u64) -> bool {
+    pub(super) fn has_run(&self, tdr: u64) -> bool {
         self.last_vcpu.is_some_and(|vcpu| vcpu.tdr == tdr)
     }
 

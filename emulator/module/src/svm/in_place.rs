@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// A `T` at a physical address.
 #[derive(Debug)]
-pub struct InPlace<T> {
+pub(super) struct InPlace<T> {
     address: u64,
     _is: PhantomData<T>,
 }
@@ -21,19 +21,19 @@ impl<T: FromBytes + IntoBytes> InPlace<T> {
     ///    RAM that no guest can reach.
     /// 2. Nothing holds a Rust reference to them while [`Self::get`]'s borrow lives.
     #[must_use]
-    pub const unsafe fn new(address: u64) -> Self {
+    pub(super) const unsafe fn new(address: u64) -> Self {
         Self { address, _is: PhantomData }
     }
 
     /// Its address.
     #[must_use]
-    pub const fn address(&self) -> u64 {
+    pub(super) const fn address(&self) -> u64 {
         self.address
     }
 
     /// Borrows it. The borrow must end before a guest runs and before the leaves are
     /// called, since they reach the same pages by address.
-    pub fn get(&mut self) -> &mut T {
+    pub(super) fn get(&mut self) -> &mut T {
         let pointer = core::ptr::with_exposed_provenance_mut::<T>(self.address as usize);
         // SAFETY: (1) and (2) of `new`; any bytes are a `T`.
         unsafe { &mut *pointer }

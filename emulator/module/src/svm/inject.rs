@@ -25,21 +25,21 @@ mod kind {
 
 /// An event as EVENTINJ holds it; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Event(pub u64);
+pub(super) struct Event(pub u64);
 
 impl Event {
     /// No event.
-    pub const NONE: Self = Self(0);
+    pub(super) const NONE: Self = Self(0);
     /// A machine check.
-    pub const MC: Self = Self::exception(18, None);
+    pub(super) const MC: Self = Self::exception(18, None);
     /// An invalid opcode.
-    pub const UD: Self = Self::exception(6, None);
+    pub(super) const UD: Self = Self::exception(6, None);
     /// A general-protection fault with error code 0.
-    pub const GP: Self = Self::exception(13, Some(0));
+    pub(super) const GP: Self = Self::exception(13, Some(0));
     /// A debug exception.
-    pub const DB: Self = Self::exception(1, None);
+    pub(super) const DB: Self = Self::exception(1, None);
     /// A non-maskable interrupt.
-    pub const NMI: Self = Self(VALID | kind::NMI << TYPE_SHIFT | 2);
+    pub(super) const NMI: Self = Self(VALID | kind::NMI << TYPE_SHIFT | 2);
 
     const fn exception(vector: u8, error: Option<u32>) -> Self {
         let bits = VALID | kind::EXCEPTION << TYPE_SHIFT | vector as u64;
@@ -51,26 +51,14 @@ impl Event {
 
     /// An external interrupt.
     #[must_use]
-    pub const fn interrupt(vector: u8) -> Self {
+    pub(super) const fn interrupt(vector: u8) -> Self {
         Self(VALID | kind::INTERRUPT << TYPE_SHIFT | vector as u64)
-    }
-
-    /// There is an event.
-    #[must_use]
-    pub const fn is_some(self) -> bool {
-        self.0 & VALID != 0
-    }
-
-    /// Its vector.
-    #[must_use]
-    pub const fn vector(self) -> u8 {
-        self.0 as u8
     }
 
     /// The event that the exit interrupted, to be injected again; none for INT n,
     /// INT3 and INTO, which run again because RIP still points to them.
     #[must_use]
-    pub const fn interrupted(exit_int_info: u64) -> Self {
+    pub(super) const fn interrupted(exit_int_info: u64) -> Self {
         let event = exit_int_info & (VALID | HAS_ERROR | TYPE_MASK << TYPE_SHIFT | 0xFF);
         let error = if event & HAS_ERROR != 0 { exit_int_info >> 32 << 32 } else { 0 };
         match event >> TYPE_SHIFT & TYPE_MASK {
@@ -84,7 +72,7 @@ impl Event {
 
     /// The vector that the exit interrupted, INT n included.
     #[must_use]
-    pub const fn interrupted_vector(exit_int_info: u64) -> Option<u8> {
+    pub(super) const fn interrupted_vector(exit_int_info: u64) -> Option<u8> {
         if exit_int_info & VALID != 0 { Some(exit_int_info as u8) } else { None }
     }
 }
@@ -103,7 +91,7 @@ impl From<Exception> for Event {
 
 /// Makes the next run of the guest start with a fault at its current RIP. The pushed
 /// RFLAGS have RF set, by the VMCB, since not every QEMU does it. [SVM B1.15]
-pub fn fault(vmcb: &mut Vmcb, exception: Exception) {
+pub(super) fn fault(vmcb: &mut Vmcb, exception: Exception) {
     if let Exception::Pf { cr2, .. } = exception {
         vmcb.save.cr2 = cr2;
     }
@@ -114,7 +102,7 @@ pub fn fault(vmcb: &mut Vmcb, exception: Exception) {
 
 /// Moves RIP past an instruction of `length` bytes that the module has executed: the
 /// STI and MOV-SS shadows and RF end; TF makes a #DB. [ABI-G 1], [SVM B2]
-pub fn finish_instruction(vmcb: &mut Vmcb, length: u8) {
+pub(super) fn finish_instruction(vmcb: &mut Vmcb, length: u8) {
     /// DR6.BS.
     const SINGLE_STEP: u64 = 1 << 14;
     /// DEBUGCTL.BTF: TF traps on branches only.

@@ -19,7 +19,7 @@ const NONE: u32 = u32::MAX;
 static ARRIVED: AtomicU32 = AtomicU32::new(NONE);
 
 /// The handler for [`arch::trap::init`].
-pub fn trap(frame: &mut TrapFrame) {
+pub(super) fn trap(frame: &mut TrapFrame) {
     if frame.vector == NMI || frame.vector >= FIRST_INTERRUPT {
         ARRIVED.store(frame.vector as u32, Ordering::Relaxed);
         return;
@@ -36,7 +36,7 @@ pub fn trap(frame: &mut TrapFrame) {
 
 /// Takes the pending interrupt and gives its vector; none if it was withdrawn.
 #[must_use]
-pub fn take() -> Option<u8> {
+pub(super) fn take() -> Option<u8> {
     ARRIVED.store(NONE, Ordering::Relaxed);
     cpu::take_interrupt();
     u8::try_from(ARRIVED.load(Ordering::Relaxed)).ok()
@@ -44,7 +44,7 @@ pub fn take() -> Option<u8> {
 
 /// Takes the pending NMI; false if there was none.
 #[must_use]
-pub fn take_nmi() -> bool {
+pub(super) fn take_nmi() -> bool {
     ARRIVED.store(NONE, Ordering::Relaxed);
     cpu::take_nmi();
     ARRIVED.load(Ordering::Relaxed) == NMI as u32

@@ -14,7 +14,7 @@ use super::walk::{Paging, walk};
 
 /// Where the access that faulted came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(super) enum Cause {
     /// The instruction's fetch.
     Fetch,
     /// Its execution.
@@ -25,7 +25,7 @@ pub enum Cause {
 
 /// A fault whose linear address is wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault<'a> {
+pub(super) struct Fault<'a> {
     /// The faulting guest-physical address.
     pub gpa: u64,
     /// The access was to a paging structure.
@@ -41,7 +41,7 @@ pub struct Fault<'a> {
 }
 
 /// The linear address of `fault`.
-pub fn find<G: GuestPhysical + ?Sized>(guest: &G, fault: &Fault<'_>) -> Option<u64> {
+pub(super) fn find<G: GuestPhysical + ?Sized>(guest: &G, fault: &Fault<'_>) -> Option<u64> {
     let mut search = Search { guest, fault, paging: Paging::of(fault.save)?, found: None };
     match fault.cause {
         Cause::Fetch => {}
@@ -55,7 +55,7 @@ pub fn find<G: GuestPhysical + ?Sized>(guest: &G, fault: &Fault<'_>) -> Option<u
 
 /// The linear address of `offset` in a segment.
 #[must_use]
-pub fn linear(save: &Save, segment: SegmentName, offset: u64) -> u64 {
+pub(super) fn linear(save: &Save, segment: SegmentName, offset: u64) -> u64 {
     let Segment { base, .. } = *segment_of(save, segment);
     match (save.is_long64(), segment) {
         (true, SegmentName::Fs | SegmentName::Gs) => base.wrapping_add(offset),
@@ -182,7 +182,10 @@ impl<G: GuestPhysical + ?Sized> Search<'_, G> {
         let save = self.fault.save;
         let is_long = save.efer & super::vmcb::efer::LMA != 0;
         let entry_bytes = if is_long { 16 } else { 8 };
-        self.try_range(save.idtr.base.wrapping_add(u64::from(vector) * entry_bytes), entry_bytes - 1);
+        self.try_range(
+            save.idtr.base.wrapping_add(u64::from(vector) * entry_bytes),
+            entry_bytes - 1,
+        );
         self.try_range(save.tr.base, 0x67);
         for slot in [0x04, 0x0C, 0x14, 0x24, 0x2C, 0x34, 0x3C, 0x44, 0x4C, 0x54] {
             if let Some(stack) = self.peek(save.tr.base.wrapping_add(slot)) {
@@ -227,7 +230,7 @@ mod tests {
         memory.write_u64(0x2010, 0x3000 | 3);
         memory.write_u64(0x3000, 0x4000 | 3);
         memory.write_u64(0x4000, MMIO | 3);
-        memory.write_u64(0x4008, MMIO + 0x20_0000 | 3);
+        memory.write_u64(0x4008, (MMIO + 0x20_0000) | 3);
         let mut save = Vmcb::new_zeroed().save;
         save.cr3 = 0x1000;
         save.cr0 = cr0::PG | cr0::PE;
@@ -237,7 +240,13 @@ mod tests {
         (memory, save)
     }
 
-    fn search(bytes: &[u8], gpa: u64, in_walk: bool, cause: Cause, change: impl Fn(&mut Regs, &mut Save)) -> Option<u64> {
+    fn search(
+        bytes: &[u8],
+        gpa: u64,
+        in_walk: bool,
+        cause: Cause,
+        change: impl Fn(&mut Regs, &mut Save),
+    ) -> Option<u64> {
         let (memory, mut save) = guest();
         let mut regs = Regs { rsp: 0x4010_0000, ..Regs::default() };
         change(&mut regs, &mut save);
@@ -253,7 +262,8 @@ mod tests {
         let at = |rbx| move |regs: &mut Regs, _: &mut Save| regs.rbx = rbx;
         let found = search(&MOV_FROM_RBX_16, MMIO + 0x10, false, Cause::Execution, at(0x8000_0000));
         assert_eq!(found, Some(0x8000_0010));
-        let missed = search(&MOV_FROM_RBX_16, MMIO + 0x10, false, Cause::Execution, at(0x4000_0000));
+        let missed =
+            search(&MOV_FROM_RBX_16, MMIO + 0x10, false, Cause::Execution, at(0x4000_0000));
         assert_eq!(missed, None);
     }
 
@@ -279,11 +289,17 @@ mod tests {
         let strings = |regs: &mut Regs, _: &mut Save| {
             (regs.rsi, regs.rdi) = (0x4020_0000, 0x8000_0004);
         };
-        assert_eq!(search(&[0xF3, 0xA4], MMIO + 4, false, Cause::Execution, strings), Some(0x8000_0004));
+        assert_eq!(
+            search(&[0xF3, 0xA4], MMIO + 4, false, Cause::Execution, strings),
+            Some(0x8000_0004)
+        );
         let gs = |regs: &mut Regs, save: &mut Save| {
             (regs.rax, save.gs.base) = (8, 0x8000_0000);
         };
-        assert_eq!(search(&[0x65, 0x8B, 0x00], MMIO + 8, false, Cause::Execution, gs), Some(0x8000_0008));
+        assert_eq!(
+            search(&[0x65, 0x8B, 0x00], MMIO + 8, false, Cause::Execution, gs),
+            Some(0x8000_0008)
+        );
     }
 
     #[test]

@@ -8,18 +8,18 @@ use arch::debugcon::Debugcon;
 const PORT: u16 = 0x402;
 
 /// Writes `module: ` and one line.
-pub fn line(text: fmt::Arguments<'_>) {
+pub(super) fn line(text: fmt::Arguments<'_>) {
     // A debug console never fails.
     let _infallible = writeln!(Debugcon(PORT), "module: {text}");
 }
 
 /// Prints a TD's counters when it is dead or torn down.
-pub fn counts_at_end(counts: &abi::Counts) {
+pub(super) fn counts_at_end(counts: &abi::Counts) {
     line(format_args!("counts at end {counts}"));
 }
 
 /// Ends the run with a verdict of `abi::verdict`.
-pub fn end(verdict: u32) -> ! {
+pub(super) fn end(verdict: u32) -> ! {
     // SAFETY: the debug-exit device ends QEMU; without the device nothing happens.
     unsafe { arch::port::outl(abi::verdict::PORT, verdict) };
     arch::cpu::halt();

@@ -2,7 +2,7 @@
 //! over a fake in host tests.
 
 /// Physical memory by address. Reads outside it give zeros, writes are dropped.
-pub trait Memory {
+pub(super) trait Memory {
     /// Copies from `pa`.
     fn read(&self, pa: u64, buf: &mut [u8]);
     /// Copies to `pa`.
@@ -22,7 +22,7 @@ pub trait Memory {
 }
 
 /// A guest's physical memory: what its page tables and code lie in.
-pub trait GuestPhysical {
+pub(super) trait GuestPhysical {
     /// The quadword at `gpa`, if the guest may read there.
     fn read_u64(&self, gpa: u64) -> Option<u64>;
     /// Copies from `gpa`, which must not cross a page; false if the guest may not read there.

@@ -10,54 +10,54 @@ use super::memory::Memory;
 use super::pool::{Pool, PoolEmpty};
 
 /// Present.
-pub const PRESENT: u64 = 1 << 0;
+pub(super) const PRESENT: u64 = 1 << 0;
 /// Writable.
-pub const WRITABLE: u64 = 1 << 1;
+pub(super) const WRITABLE: u64 = 1 << 1;
 /// Nested walks are user accesses: every entry has it.
-pub const USER: u64 = 1 << 2;
+pub(super) const USER: u64 = 1 << 2;
 /// The entry maps a large page.
-pub const LARGE: u64 = 1 << 7;
+pub(super) const LARGE: u64 = 1 << 7;
 /// Not executable.
-pub const NO_EXECUTE: u64 = 1 << 63;
+pub(super) const NO_EXECUTE: u64 = 1 << 63;
 /// Address of a table or page.
-pub const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+pub(super) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// Level of a root entry: 0 = 4 KiB entry … 4 = PML5 entry.
-pub const TOP_LEVEL: u8 = 4;
+pub(super) const TOP_LEVEL: u8 = 4;
 /// Highest level of an entry that can map a page: 1 GiB.
-pub const TOP_LEAF: u8 = 2;
+pub(super) const TOP_LEAF: u8 = 2;
 
 const TABLE: u64 = PRESENT | WRITABLE | USER;
 const ENTRIES: u64 = 512;
 
 /// Bytes that an entry of `level` spans.
 #[must_use]
-pub const fn span(level: u8) -> u64 {
+pub(super) const fn span(level: u8) -> u64 {
     1 << (12 + 9 * level as u32)
 }
 
 /// A tree of nested page tables.
 #[derive(Debug)]
-pub struct Npt {
+pub(super) struct Npt {
     root: u64,
 }
 
 impl Npt {
     /// An empty tree.
-    pub fn new<M: Memory>(memory: &mut M, pool: &mut Pool) -> Result<Self, PoolEmpty> {
+    pub(super) fn new<M: Memory>(memory: &mut M, pool: &mut Pool) -> Result<Self, PoolEmpty> {
         Ok(Self { root: pool.take(memory)? })
     }
 
     /// Value for the VMCB's N_CR3.
     #[must_use]
-    pub const fn root(&self) -> u64 {
+    pub(super) const fn root(&self) -> u64 {
         self.root
     }
 
     /// Writes the leaf `entry` for `gpa` at `level`, making the tables above it. A
     /// tree or a smaller page that stood there is freed; a larger page is replaced
     /// by an empty table, since the tree is a cache that refills.
-    pub fn set<M: Memory>(
+    pub(super) fn set<M: Memory>(
         &self,
         memory: &mut M,
         pool: &mut Pool,
@@ -82,7 +82,7 @@ impl Npt {
     }
 
     /// The entry that ends the walk of `gpa`, and its level.
-    pub fn find<M: Memory>(&self, memory: &M, gpa: u64) -> (u64, u8) {
+    pub(super) fn find<M: Memory>(&self, memory: &M, gpa: u64) -> (u64, u8) {
         let mut table = self.root;
         for level in (1..=TOP_LEVEL).rev() {
             let entry = memory.read_u64(slot(table, gpa, level));
@@ -95,7 +95,7 @@ impl Npt {
     }
 
     /// Clears the leaf of `gpa` if `leads_there` holds for its page and size in bytes.
-    pub fn clear_if<M: Memory>(
+    pub(super) fn clear_if<M: Memory>(
         &self,
         memory: &mut M,
         gpa: u64,
@@ -117,7 +117,7 @@ impl Npt {
 
     /// Makes every page that touches `range` (start, end) what `rule` says, with the
     /// largest pages that fit; a larger leaf that is touched in part is split.
-    pub fn fill<M: Memory>(
+    pub(super) fn fill<M: Memory>(
         &self,
         memory: &mut M,
         pool: &mut Pool,
@@ -129,13 +129,13 @@ impl Npt {
     }
 
     /// Gives back every page of the tree.
-    pub fn free<M: Memory>(self, memory: &mut M, pool: &mut Pool) {
+    pub(super) fn free<M: Memory>(self, memory: &mut M, pool: &mut Pool) {
         free(memory, pool, self.root, TOP_LEVEL);
     }
 }
 
 /// How [`Npt::fill`] fills.
-pub trait Rule {
+pub(super) trait Rule {
     /// The entry for a page at `address`; `large` says that it is above 4 KiB.
     fn leaf(&self, address: u64, large: bool) -> u64;
     /// The entry of the part at `address` when the leaf `whole` is split.
@@ -143,6 +143,7 @@ pub trait Rule {
 }
 
 /// A table: its page, its level and the first address it maps.
+#[derive(Clone, Copy)]
 struct Table {
     at: u64,
     level: u8,

@@ -7,7 +7,7 @@
 
 /// Parsed options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub(super) struct Options {
     /// `seed`.
     pub seed: Option<u64>,
     /// `rbp=clobber`.
@@ -16,7 +16,7 @@ pub struct Options {
 
 impl Options {
     /// Parses the command line, or gives the word that is no option.
-    pub fn parse(line: &[u8]) -> Result<Self, &str> {
+    pub(super) fn parse(line: &[u8]) -> Result<Self, &str> {
         let mut options = Self::default();
         let line = core::str::from_utf8(line).map_err(|_| "(not UTF-8)")?;
         for word in line.split_ascii_whitespace() {

@@ -12,7 +12,7 @@ use abi::Regs;
 /// An XSAVE area with x87, SSE and AVX state, in a page of its own.
 #[repr(C, align(4096))]
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct XsaveArea {
+pub(super) struct XsaveArea {
     /// x87 control word, then the rest of the x87 state.
     pub fcw: u16,
     _x87: [u8; 22],
@@ -35,11 +35,11 @@ const _: () = {
 };
 
 /// XSTATE_BV: the SSE state is in the area.
-pub const XSTATE_SSE: u64 = 1 << 1;
+pub(super) const XSTATE_SSE: u64 = 1 << 1;
 
 impl XsaveArea {
     /// The state after INIT: XRSTOR takes FCW from the CPU's rule, but MXCSR from here.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.zero();
         self.fcw = 0x37F;
         self.mxcsr = 0x1F80;
@@ -49,7 +49,7 @@ impl XsaveArea {
 /// Pages in `.bss`.
 #[repr(C, align(4096))]
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct Pages {
+pub(super) struct Pages {
     /// Where VMRUN keeps the host's registers.
     pub host_save: [u8; 4096],
     /// What VMSAVE keeps of the host.
@@ -72,5 +72,5 @@ pub struct Pages {
 impl Pages {
     /// All zeros.
     // SAFETY: the type is plain bytes, as its `FromBytes` proves.
-    pub const ZERO: Self = unsafe { MaybeUninit::zeroed().assume_init() };
+    pub(super) const ZERO: Self = unsafe { MaybeUninit::zeroed().assume_init() };
 }

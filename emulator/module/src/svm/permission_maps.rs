@@ -5,22 +5,22 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// One bit a port, and three more for an access that crosses the last one: 1 = exit.
 #[repr(C, align(4096))]
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct PortMap(pub [u8; 3 * 4096]);
+pub(super) struct PortMap(pub [u8; 3 * 4096]);
 
 /// Two bits an MSR, read then write, in three ranges of 8192: 1 = exit. MSRs outside
 /// the ranges always exit.
 #[repr(C, align(4096))]
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct MsrMap(pub [u8; 2 * 4096]);
+pub(super) struct MsrMap(pub [u8; 2 * 4096]);
 
 impl MsrMap {
     /// Makes reads and writes of `msr` exit.
-    pub fn intercept(&mut self, msr: u32) {
+    pub(super) fn intercept(&mut self, msr: u32) {
         self.set(msr, 3, true);
     }
 
     /// Makes reads of `msr` native.
-    pub fn allow_reads(&mut self, msr: u32) {
+    pub(super) fn allow_reads(&mut self, msr: u32) {
         self.set(msr, 1, false);
     }
 

@@ -6,15 +6,15 @@
 use super::memory::Memory;
 
 /// Bytes of a page.
-pub const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// There is no page left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolEmpty;
+pub(super) struct PoolEmpty;
 
 /// A stock of zeroed pages.
 #[derive(Debug)]
-pub struct Pool {
+pub(super) struct Pool {
     next: u64,
     end: u64,
     free: u64,
@@ -24,14 +24,14 @@ pub struct Pool {
 impl Pool {
     /// A pool over the whole pages of `[base, end)`.
     #[must_use]
-    pub const fn new(base: u64, end: u64) -> Self {
+    pub(super) const fn new(base: u64, end: u64) -> Self {
         let next = base.next_multiple_of(PAGE);
         let available = end.saturating_sub(next) / PAGE;
         Self { next, end: next + available * PAGE, free: 0, available }
     }
 
     /// Takes a page and fills it with zeros.
-    pub fn take<M: Memory>(&mut self, memory: &mut M) -> Result<u64, PoolEmpty> {
+    pub(super) fn take<M: Memory>(&mut self, memory: &mut M) -> Result<u64, PoolEmpty> {
         let page = if self.free != 0 {
             let page = self.free;
             self.free = memory.read_u64(page);
@@ -49,7 +49,7 @@ impl Pool {
     }
 
     /// Gives a page back.
-    pub fn give<M: Memory>(&mut self, memory: &mut M, page: u64) {
+    pub(super) fn give<M: Memory>(&mut self, memory: &mut M, page: u64) {
         memory.write_u64(page, self.free);
         self.free = page;
         self.available += 1;
@@ -57,7 +57,7 @@ impl Pool {
 
     /// Pages left.
     #[must_use]
-    pub const fn available(&self) -> u64 {
+    pub(super) const fn available(&self) -> u64 {
         self.available
     }
 }

@@ -8,11 +8,11 @@
 use super::memory::Memory;
 
 /// Ranges of RAM that are kept; a memory map has fewer.
-pub const MAX_RANGES: usize = 16;
+pub(super) const MAX_RANGES: usize = 16;
 
 /// All physical memory below 512 GiB at its own address.
 #[derive(Debug)]
-pub struct Identity(());
+pub(super) struct Identity(());
 
 impl Identity {
     /// The view.
@@ -22,7 +22,7 @@ impl Identity {
     /// 2. No Rust reference is ever made into memory that is reached through this view,
     ///    except short borrows by the module of a page it has checked to be its own.
     #[must_use]
-    pub const unsafe fn new() -> Self {
+    pub(super) const unsafe fn new() -> Self {
         Self(())
     }
 }
@@ -60,7 +60,7 @@ impl Memory for Identity {
 
 /// Where RAM is.
 #[derive(Clone, Debug, Default)]
-pub struct Ram {
+pub(super) struct Ram {
     ranges: [(u64, u64); MAX_RANGES],
     count: usize,
 }
@@ -68,12 +68,12 @@ pub struct Ram {
 impl Ram {
     /// No RAM.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { ranges: [(0, 0); MAX_RANGES], count: 0 }
     }
 
     /// Adds `[base, end)`, less the part in `hole`. Ranges that do not fit are left out.
-    pub fn add(&mut self, base: u64, end: u64, hole: (u64, u64)) {
+    pub(super) fn add(&mut self, base: u64, end: u64, hole: (u64, u64)) {
         self.push(base, end.min(hole.0));
         self.push(base.max(hole.1), end);
     }
@@ -88,13 +88,13 @@ impl Ram {
 
     /// The ranges as (start, end).
     #[must_use]
-    pub fn ranges(&self) -> &[(u64, u64)] {
+    pub(super) fn ranges(&self) -> &[(u64, u64)] {
         &self.ranges[..self.count]
     }
 
     /// Whether all of `[pa, pa + len)` is RAM.
     #[must_use]
-    pub fn holds(&self, pa: u64, len: u64) -> bool {
+    pub(super) fn holds(&self, pa: u64, len: u64) -> bool {
         let Some(end) = pa.checked_add(len) else { return false };
         self.ranges().iter().any(|range| range.0 <= pa && end <= range.1)
     }

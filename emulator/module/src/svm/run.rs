@@ -13,7 +13,7 @@ use crate::machine::AfterSeamcall;
 use abi::leaf::tdh;
 
 /// Runs the VMM for ever.
-pub fn forever(mut vmm: Vmm, mut module: Module, mut hardware: Hardware, host: &Host) -> ! {
+pub(super) fn forever(mut vmm: Vmm, mut module: Module, mut hardware: Hardware, host: &Host) -> ! {
     loop {
         let flush = hardware.take_tlb_is_stale();
         vmm.run(host, hardware.vmm_root(), flush);

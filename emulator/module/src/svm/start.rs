@@ -77,7 +77,9 @@ pub unsafe fn start(start_info: u64, image_end: u64) -> ! {
 
 /// What the emulation needs of the CPU, and how to get it.
 fn check_cpu() {
-    let has = |(leaf, register, bit): (u32, usize, u32)| cpu::known_cpuid(leaf, 0)[register] >> bit & 1 == 1;
+    let has = |(leaf, register, bit): (u32, usize, u32)| {
+        cpu::known_cpuid(leaf, 0)[register] >> bit & 1 == 1
+    };
     for (name, place) in [
         ("svm", (0x8000_0001, 2, 2)),
         ("npt", (0x8000_000A, 3, 0)),

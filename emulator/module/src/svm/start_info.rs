@@ -4,17 +4,21 @@
 use arch::pvh::{MAGIC, MemoryRange, RAM, RESERVED};
 
 /// Physical address of the VMM's start info.
-pub const ADDRESS: u64 = 0x7000;
+pub(super) const ADDRESS: u64 = 0x7000;
 /// Entries that fit.
-pub const MAX_RANGES: usize = 64;
+pub(super) const MAX_RANGES: usize = 64;
 const HEADER: usize = 56;
 const ENTRY: usize = 24;
 /// Bytes of the image.
-pub const BYTES: usize = HEADER + ENTRY * MAX_RANGES;
+pub(super) const BYTES: usize = HEADER + ENTRY * MAX_RANGES;
 
 /// Builds the image: header, then the map.
 #[must_use]
-pub fn image(map: impl Iterator<Item = MemoryRange>, rsdp: u64, own: (u64, u64)) -> [u8; BYTES] {
+pub(super) fn image(
+    map: impl Iterator<Item = MemoryRange>,
+    rsdp: u64,
+    own: (u64, u64),
+) -> [u8; BYTES] {
     let mut image = [0; BYTES];
     let mut count = 0u32;
     let mut put = |base: u64, end: u64, kind: u32| {

@@ -10,9 +10,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A segment register as the VMCB holds it.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct Segment {
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub(super) struct Segment {
     /// Selector.
     pub selector: u16,
     /// Descriptor bits 55:52 and 47:40 in 11:8 and 7:0.
@@ -25,13 +26,13 @@ pub struct Segment {
 
 impl Segment {
     /// CS.L: 64-bit code.
-    pub const LONG: u16 = 1 << 9;
+    pub(super) const LONG: u16 = 1 << 9;
     /// CS.D, SS.B: 32-bit.
-    pub const DEFAULT_32: u16 = 1 << 10;
+    pub(super) const DEFAULT_32: u16 = 1 << 10;
 
     /// A segment with these attributes, selector 0, base 0.
     #[must_use]
-    pub const fn flat(attributes: u16, limit: u32) -> Self {
+    pub(super) const fn flat(attributes: u16, limit: u32) -> Self {
         Self { selector: 0, attributes, limit, base: 0 }
     }
 }
@@ -39,8 +40,8 @@ impl Segment {
 /// The control area, 0x000-0x3FF.
 #[repr(C)]
 #[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[expect(missing_docs, reason = "the fields are the manual's")]
-pub struct Control {
+#[expect(clippy::struct_field_names, reason = "the fields are the manual's")]
+pub(super) struct Control {
     pub intercept_cr_read: u16,
     pub intercept_cr_write: u16,
     pub intercept_dr_read: u16,
@@ -78,8 +79,7 @@ pub struct Control {
 /// The state save area, 0x400-0xFFF.
 #[repr(C)]
 #[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[expect(missing_docs, reason = "the fields are the manual's")]
-pub struct Save {
+pub(super) struct Save {
     pub es: Segment,
     pub cs: Segment,
     pub ss: Segment,
@@ -124,7 +124,7 @@ pub struct Save {
 /// A VMCB: one page.
 #[repr(C, align(4096))]
 #[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct Vmcb {
+pub(super) struct Vmcb {
     /// What the VMM of the guest controls.
     pub control: Control,
     /// The guest's state.
@@ -160,151 +160,147 @@ const _: () = {
 };
 
 /// `intercept_exceptions`, one bit a vector.
-pub mod exception {
+pub(super) mod exception {
     /// #UD.
-    pub const UD: u32 = 1 << 6;
+    pub(crate) const UD: u32 = 1 << 6;
 }
 
 /// `intercept_misc1` at 0x00C.
-pub mod misc1 {
+pub(super) mod misc1 {
     /// A physical interrupt.
-    pub const INTR: u32 = 1 << 0;
+    pub(crate) const INTR: u32 = 1 << 0;
     /// A non-maskable interrupt.
-    pub const NMI: u32 = 1 << 1;
+    pub(crate) const NMI: u32 = 1 << 1;
     /// INIT.
-    pub const INIT: u32 = 1 << 3;
+    pub(crate) const INIT: u32 = 1 << 3;
     /// The window for a virtual interrupt is open.
-    pub const VINTR: u32 = 1 << 4;
+    pub(crate) const VINTR: u32 = 1 << 4;
     /// RDPMC.
-    pub const RDPMC: u32 = 1 << 15;
+    pub(crate) const RDPMC: u32 = 1 << 15;
     /// CPUID.
-    pub const CPUID: u32 = 1 << 18;
+    pub(crate) const CPUID: u32 = 1 << 18;
     /// RSM.
-    pub const RSM: u32 = 1 << 19;
+    pub(crate) const RSM: u32 = 1 << 19;
     /// IRET.
-    pub const IRET: u32 = 1 << 20;
+    pub(crate) const IRET: u32 = 1 << 20;
     /// INVD.
-    pub const INVD: u32 = 1 << 22;
+    pub(crate) const INVD: u32 = 1 << 22;
     /// HLT.
-    pub const HLT: u32 = 1 << 24;
+    pub(crate) const HLT: u32 = 1 << 24;
     /// INVLPGA.
-    pub const INVLPGA: u32 = 1 << 26;
+    pub(crate) const INVLPGA: u32 = 1 << 26;
     /// Port I/O by the permission map.
-    pub const IOIO: u32 = 1 << 27;
+    pub(crate) const IOIO: u32 = 1 << 27;
     /// RDMSR and WRMSR by the permission map.
-    pub const MSR: u32 = 1 << 28;
+    pub(crate) const MSR: u32 = 1 << 28;
     /// Task switches.
-    pub const TASK_SWITCH: u32 = 1 << 29;
+    pub(crate) const TASK_SWITCH: u32 = 1 << 29;
     /// Triple fault.
-    pub const SHUTDOWN: u32 = 1 << 31;
+    pub(crate) const SHUTDOWN: u32 = 1 << 31;
 }
 
 /// `intercept_misc2` at 0x010.
-pub mod misc2 {
+pub(super) mod misc2 {
     /// VMRUN; must be set.
-    pub const VMRUN: u32 = 1 << 0;
+    pub(crate) const VMRUN: u32 = 1 << 0;
     /// VMMCALL.
-    pub const VMMCALL: u32 = 1 << 1;
+    pub(crate) const VMMCALL: u32 = 1 << 1;
     /// VMLOAD, VMSAVE, STGI, CLGI, SKINIT.
-    pub const SVM_REST: u32 = 0b111_1100;
+    pub(crate) const SVM_REST: u32 = 0b111_1100;
     /// WBINVD and WBNOINVD.
-    pub const WBINVD: u32 = 1 << 9;
+    pub(crate) const WBINVD: u32 = 1 << 9;
     /// MONITOR.
-    pub const MONITOR: u32 = 1 << 10;
+    pub(crate) const MONITOR: u32 = 1 << 10;
     /// MWAIT.
-    pub const MWAIT: u32 = 1 << 11;
+    pub(crate) const MWAIT: u32 = 1 << 11;
     /// XSETBV.
-    pub const XSETBV: u32 = 1 << 13;
+    pub(crate) const XSETBV: u32 = 1 << 13;
 }
 
 /// `int_control` at 0x060.
-pub mod int_control {
+pub(super) mod int_control {
     /// The virtual task priority, bits 7:0.
-    pub const V_TPR: u32 = 0xFF;
+    pub(crate) const V_TPR: u32 = 0xFF;
     /// A virtual interrupt is pending.
-    pub const V_IRQ: u32 = 1 << 8;
+    pub(crate) const V_IRQ: u32 = 1 << 8;
     /// Priority of the virtual interrupt: the highest.
-    pub const V_PRIORITY_MAX: u32 = 0xF << 16;
+    pub(crate) const V_PRIORITY_MAX: u32 = 0xF << 16;
     /// The task priority does not mask it.
-    pub const V_IGNORE_TPR: u32 = 1 << 20;
+    pub(crate) const V_IGNORE_TPR: u32 = 1 << 20;
     /// RFLAGS.IF of the guest masks virtual interrupts only.
-    pub const V_INTR_MASKING: u32 = 1 << 24;
+    pub(crate) const V_INTR_MASKING: u32 = 1 << 24;
 }
 
 /// `tlb_control` at 0x05C.
-pub mod tlb_control {
+pub(super) mod tlb_control {
     /// Keep the TLB.
-    pub const NOTHING: u32 = 0;
+    pub(crate) const NOTHING: u32 = 0;
     /// Drop every entry of every ASID.
-    pub const FLUSH_ALL: u32 = 1;
+    pub(crate) const FLUSH_ALL: u32 = 1;
 }
 
 /// CR0.
-pub mod cr0 {
+pub(super) mod cr0 {
     /// Protection enabled.
-    pub const PE: u64 = 1 << 0;
-    /// Task switched.
-    pub const TS: u64 = 1 << 3;
+    pub(crate) const PE: u64 = 1 << 0;
     /// Extension type.
-    pub const ET: u64 = 1 << 4;
+    pub(crate) const ET: u64 = 1 << 4;
     /// Numeric error.
-    pub const NE: u64 = 1 << 5;
-    /// Write protect.
-    pub const WP: u64 = 1 << 16;
+    pub(crate) const NE: u64 = 1 << 5;
     /// Paging.
-    pub const PG: u64 = 1 << 31;
+    pub(crate) const PG: u64 = 1 << 31;
 }
 
 /// CR4.
-pub mod cr4 {
+pub(super) mod cr4 {
     /// Physical-address extension.
-    pub const PAE: u64 = 1 << 5;
+    pub(crate) const PAE: u64 = 1 << 5;
     /// Machine-check enable.
-    pub const MCE: u64 = 1 << 6;
+    pub(crate) const MCE: u64 = 1 << 6;
     /// 57-bit linear addresses.
-    pub const LA57: u64 = 1 << 12;
+    pub(crate) const LA57: u64 = 1 << 12;
     /// VMX enable.
-    pub const VMXE: u64 = 1 << 13;
+    pub(crate) const VMXE: u64 = 1 << 13;
     /// Process-context identifiers.
-    pub const PCIDE: u64 = 1 << 17;
+    pub(crate) const PCIDE: u64 = 1 << 17;
     /// XSAVE enabled.
-    pub const OSXSAVE: u64 = 1 << 18;
+    pub(crate) const OSXSAVE: u64 = 1 << 18;
     /// Protection keys for user pages.
-    pub const PKE: u64 = 1 << 22;
+    pub(crate) const PKE: u64 = 1 << 22;
 }
 
 /// EFER.
-pub mod efer {
+pub(super) mod efer {
     /// SYSCALL enable.
-    pub const SCE: u64 = 1 << 0;
+    pub(crate) const SCE: u64 = 1 << 0;
     /// Long mode enable.
-    pub const LME: u64 = 1 << 8;
+    pub(crate) const LME: u64 = 1 << 8;
     /// Long mode active.
-    pub const LMA: u64 = 1 << 10;
+    pub(crate) const LMA: u64 = 1 << 10;
     /// No-execute enable.
-    pub const NXE: u64 = 1 << 11;
+    pub(crate) const NXE: u64 = 1 << 11;
     /// Secure virtual machine enable; never shown to a guest.
-    pub const SVME: u64 = 1 << 12;
+    pub(crate) const SVME: u64 = 1 << 12;
 }
 
 /// RFLAGS.
-pub mod rflags {
+pub(super) mod rflags {
     /// Carry.
-    pub const CF: u64 = 1 << 0;
+    pub(crate) const CF: u64 = 1 << 0;
     /// Always one.
-    pub const RESERVED_1: u64 = 1 << 1;
+    pub(crate) const RESERVED_1: u64 = 1 << 1;
     /// Trap flag.
-    pub const TF: u64 = 1 << 8;
+    pub(crate) const TF: u64 = 1 << 8;
     /// Interrupt enable.
-    pub const IF: u64 = 1 << 9;
+    pub(crate) const IF: u64 = 1 << 9;
     /// Resume.
-    pub const RF: u64 = 1 << 16;
+    pub(crate) const RF: u64 = 1 << 16;
 }
 
 impl Save {
     /// EFER.LMA and CS.L: 64-bit code.
     #[must_use]
-    pub const fn is_long64(&self) -> bool {
+    pub(super) const fn is_long64(&self) -> bool {
         self.efer & efer::LMA != 0 && self.cs.attributes & Segment::LONG != 0
     }
 }

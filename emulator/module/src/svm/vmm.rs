@@ -17,18 +17,17 @@ const MSR_VM_CR: u32 = 0xC001_0114;
 const MSR_VM_HSAVE_PA: u32 = 0xC001_0117;
 
 /// MSRs of the VMM that exit.
-const INTERCEPTED_MSRS: [u32; 4] =
-    [MSR_KEYID_PARTITIONING, MSR_EFER, MSR_VM_CR, MSR_VM_HSAVE_PA];
+const INTERCEPTED_MSRS: [u32; 4] = [MSR_KEYID_PARTITIONING, MSR_EFER, MSR_VM_CR, MSR_VM_HSAVE_PA];
 /// MSRs that a TD reads without an exit: native in [ABI-G 8], and switched with the
 /// VMCB. FS_BASE, GS_BASE and KERNEL_GS_BASE. Writes exit: QEMU lets a non-canonical
 /// value through. [SVM B1.17]
 const TD_NATIVE_READS: [u32; 3] = [0xC000_0100, 0xC000_0101, 0xC000_0102];
 /// ASID of the VMM; TDs follow.
-pub const ASID: u32 = 1;
+pub(super) const ASID: u32 = 1;
 
 /// The VMM.
 #[derive(Debug)]
-pub struct Vmm {
+pub(super) struct Vmm {
     /// Its VMCB.
     pub vmcb: InPlace<Vmcb>,
     /// Its GPRs.
@@ -50,7 +49,7 @@ pub struct Vmm {
 impl Vmm {
     /// The VMM in the PVH start state: 32-bit, flat, paging off, EBX = `start_info`.
     #[expect(unsafe_code, reason = "names static pages by address")]
-    pub fn new(pages: &'static mut Pages, entry: u32, start_info: u64) -> Self {
+    pub(super) fn new(pages: &'static mut Pages, entry: u32, start_info: u64) -> Self {
         reset(&mut pages.vmm_vmcb, entry);
         pages.vmm_gprs = Regs { rbx: start_info, ..Regs::default() };
         pages.vmm_xsave.reset();
@@ -80,7 +79,7 @@ impl Vmm {
 
     /// Runs the VMM until its next exit.
     #[expect(unsafe_code, reason = "runs a guest")]
-    pub fn run(&mut self, host: &Host, nested_cr3: u64, flush: bool) {
+    pub(super) fn run(&mut self, host: &Host, nested_cr3: u64, flush: bool) {
         let control = &mut self.vmcb.get().control;
         control.nested_cr3 = nested_cr3;
         control.tlb_control = if flush { tlb_control::FLUSH_ALL } else { tlb_control::NOTHING };
@@ -97,13 +96,13 @@ impl Vmm {
     }
 
     /// Its registers, for a SEAMCALL.
-    pub fn registers(&mut self) -> HostRegs<'_> {
+    pub(super) fn registers(&mut self) -> HostRegs<'_> {
         self.xsave.get().xstate_bv |= super::pages::XSTATE_SSE;
         HostRegs { gpr: self.gprs.get(), xmm: &mut self.xsave.get().xmm }
     }
 
     /// What a TD exit leaves behind beside GPRs and XMM. [ABI-H 5.10]
-    pub fn after_td_exit(&mut self, xfam_user: u64) {
+    pub(super) fn after_td_exit(&mut self, xfam_user: u64) {
         let xmm = self.xsave.get().xmm;
         self.xsave.get().reset();
         self.xsave.get().xmm = xmm;

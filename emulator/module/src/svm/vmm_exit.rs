@@ -17,7 +17,7 @@ use crate::machine::Machine;
 
 /// What the run loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Run the VMM on.
     Resume,
     /// Serve SEAMCALL, an instruction of this length.
@@ -39,7 +39,7 @@ impl GuestPhysical for VmmMemory<'_> {
 }
 
 /// Handles the exit that the VMM stopped with.
-pub fn handle(vmm: &mut Vmm, hardware: &mut Hardware) -> Next {
+pub(super) fn handle(vmm: &mut Vmm, hardware: &mut Hardware) -> Next {
     let control = &vmm.vmcb.get().control;
     let exit = Exit::parse(control);
     let interrupted = Event::interrupted(control.exit_int_info);
@@ -171,12 +171,11 @@ fn read_cr(vmm: &mut Vmm, hardware: &Hardware) {
     let (rm, save) = (found.rm(), &vmm.vmcb.get().save);
     let (cr0, cr2, cr3, cr4) = (save.cr0, save.cr2, save.cr3, save.cr4);
     let value = match (is_mov, found.reg()) {
-        (false, _) => cr0,
         (true, 2) => cr2,
         (true, 3) => cr3,
         (true, 4) => cr4 | if vmm.vmxe { cr4::VMXE } else { 0 },
         (true, 8) => cpu::cr8(),
-        (true, _) => cr0,
+        _ => cr0,
     };
     if !is_mov && found.memory.is_some() {
         // SMSW to memory: nobody has a reason to, and it is not worth a memory write here.
@@ -187,7 +186,7 @@ fn read_cr(vmm: &mut Vmm, hardware: &Hardware) {
 }
 
 /// Writes a register as an operand of this many bits does.
-pub fn write_gpr(gprs: &mut Regs, gpr: Gpr, value: u64, bits: u8) {
+pub(super) fn write_gpr(gprs: &mut Regs, gpr: Gpr, value: u64, bits: u8) {
     gprs[gpr] = match bits {
         64 => value,
         32 => value & 0xFFFF_FFFF,

@@ -19,7 +19,7 @@ const IDENTITY: u64 = npt::PRESENT | npt::WRITABLE | npt::USER;
 
 /// What an address is to the VMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
+pub(super) enum View {
     /// Mapped, or mapped now: run on.
     Own,
     /// Memory of the module or of a TD.
@@ -28,24 +28,24 @@ pub enum View {
 
 /// The VMM's nested page tables.
 #[derive(Debug)]
-pub struct VmmMap {
+pub(super) struct VmmMap {
     npt: Npt,
 }
 
 impl VmmMap {
     /// A map in which nothing is hidden.
-    pub fn new<M: Memory>(memory: &mut M, pool: &mut Pool) -> Result<Self, PoolEmpty> {
+    pub(super) fn new<M: Memory>(memory: &mut M, pool: &mut Pool) -> Result<Self, PoolEmpty> {
         Ok(Self { npt: Npt::new(memory, pool)? })
     }
 
     /// Value for the VMCB's N_CR3.
     #[must_use]
-    pub const fn root(&self) -> u64 {
+    pub(super) const fn root(&self) -> u64 {
         self.npt.root()
     }
 
     /// Takes `[base, base + len)` away.
-    pub fn hide<M: Memory>(
+    pub(super) fn hide<M: Memory>(
         &self,
         memory: &mut M,
         pool: &mut Pool,
@@ -56,7 +56,7 @@ impl VmmMap {
     }
 
     /// Gives `[base, base + len)` back.
-    pub fn show<M: Memory>(
+    pub(super) fn show<M: Memory>(
         &self,
         memory: &mut M,
         pool: &mut Pool,
@@ -67,7 +67,7 @@ impl VmmMap {
     }
 
     /// A nested page fault at `gpa`: maps it, if it is the VMM's.
-    pub fn touch<M: Memory>(
+    pub(super) fn touch<M: Memory>(
         &self,
         memory: &mut M,
         pool: &mut Pool,
@@ -115,7 +115,6 @@ mod tests {
     use super::super::memory::fake::Sparse;
     use super::*;
     use proptest::prelude::*;
-    use std::vec::Vec;
 
     const GIB: u64 = 1 << 30;
     const MIB2: u64 = 2 << 20;
@@ -138,7 +137,7 @@ mod tests {
         assert_eq!(view(page + 4096), View::Own);
         assert_eq!(view(0xFEE0_0000), View::Own);
         assert_eq!(view(1 << 51), View::Own);
-        assert_eq!(map.npt.find(&memory, page - 4096), (page - 4096 | IDENTITY, 0));
+        assert_eq!(map.npt.find(&memory, page - 4096), ((page - 4096) | IDENTITY, 0));
         assert_eq!(map.npt.find(&memory, GIB).1, 1);
         map.show(&mut memory, &mut pool, page, 4096).expect("room");
         assert_eq!(map.npt.find(&memory, page), (page | IDENTITY, 0));
@@ -162,7 +161,7 @@ mod tests {
             touched in prop::collection::vec(0u64..4200, 20),
         ) {
             let (mut memory, mut pool, map) = fixture();
-            let mut hidden = Vec::from([false; 4200]);
+            let mut hidden = std::vec![false; 4200];
             for (hide, page, count) in ops {
                 let (base, len) = (GIB - 0x100_0000 + page * 4096, count * 4096);
                 let done = if hide {

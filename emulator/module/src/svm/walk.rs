@@ -13,7 +13,7 @@ const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// How the guest translates linear addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paging {
+pub(super) struct Paging {
     /// CR3.
     pub cr3: u64,
     /// 0 = paging is off, else 4 or 5.
@@ -23,7 +23,7 @@ pub struct Paging {
 impl Paging {
     /// The paging mode of a guest; none for the 32-bit modes.
     #[must_use]
-    pub const fn of(save: &Save) -> Option<Self> {
+    pub(super) const fn of(save: &Save) -> Option<Self> {
         let is_long = save.efer & efer::LMA != 0;
         let levels = match (save.cr0 & cr0::PG != 0, save.cr4 & cr4::LA57 != 0) {
             (false, _) => 0,
@@ -37,7 +37,7 @@ impl Paging {
 
 /// Translates `linear`; none if the guest does not map it, or if a table lies where
 /// the guest cannot read. `visit` sees the address of each entry before it is read.
-pub fn walk<G: GuestPhysical + ?Sized>(
+pub(super) fn walk<G: GuestPhysical + ?Sized>(
     guest: &G,
     paging: Paging,
     linear: u64,
@@ -65,7 +65,7 @@ pub fn walk<G: GuestPhysical + ?Sized>(
 }
 
 /// Copies from `linear` what the guest can reach of `buf.len()` bytes; returns how many.
-pub fn read_linear<G: GuestPhysical + ?Sized>(
+pub(super) fn read_linear<G: GuestPhysical + ?Sized>(
     guest: &G,
     paging: Paging,
     linear: u64,

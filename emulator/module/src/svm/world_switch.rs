@@ -5,6 +5,7 @@
 //! area from the moment [`run`] returns to the moment it is called again, with all
 //! of XCR0 enabled for the module while it is outside.
 #![expect(unsafe_code, reason = "VMRUN")]
+#![expect(clippy::too_many_lines, reason = "one instruction a line")]
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -16,7 +17,7 @@ use super::vmcb::Vmcb;
 /// A guest, for the switch.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Guest {
+pub(super) struct Guest {
     /// Physical address of the VMCB.
     pub vmcb: u64,
     /// Address of the GPRs, in the layout of [`Regs`].
@@ -30,7 +31,7 @@ pub struct Guest {
 /// The module's side of the switch.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Host {
+pub(super) struct Host {
     /// Page with the module's own VMSAVE state.
     vmcb: u64,
     /// XCR0 of the module: all that is switched.
@@ -43,7 +44,7 @@ impl Host {
     /// # Safety
     /// SVM is on, the descriptor tables are loaded for good, the CPU supports `xcr0`, and
     /// the page at `vmcb` is the module's and used by nothing else.
-    pub unsafe fn capture(vmcb: u64, xcr0: u64) -> Self {
+    pub(super) unsafe fn capture(vmcb: u64, xcr0: u64) -> Self {
         // SAFETY: the caller's promise.
         unsafe { super::cpu::vmsave(vmcb) };
         // SAFETY: the caller's promise.
@@ -53,7 +54,7 @@ impl Host {
 
     /// XCR0 of the module.
     #[must_use]
-    pub const fn xcr0(&self) -> u64 {
+    pub(super) const fn xcr0(&self) -> u64 {
         self.xcr0
     }
 }
@@ -66,7 +67,7 @@ impl Host {
 ///    [`Regs`], and an XSAVE area aligned to 64 that holds a valid image.
 /// 2. No Rust reference to any of the three is alive.
 /// 3. `guest.xcr0` is valid for this CPU.
-pub unsafe fn run(host: &Host, guest: &mut Guest) {
+pub(super) unsafe fn run(host: &Host, guest: &mut Guest) {
     let vmcb = core::ptr::with_exposed_provenance_mut::<Vmcb>(guest.vmcb as usize);
     let gprs = core::ptr::with_exposed_provenance_mut::<Regs>(guest.gprs as usize);
     // SAFETY: (1) and (2). The VMCB holds RAX and RSP while the guest runs.
@@ -80,6 +81,9 @@ pub unsafe fn run(host: &Host, guest: &mut Guest) {
 /// The switch. In: RDI = guest, RSI = host. GIF is 0 on entry and on return.
 /// Clobbers what the C ABI lets it; MXCSR and the x87 control word come back as
 /// the ABI's defaults, DF as 0.
+///
+/// # Safety
+/// That of [`run`], and RAX and RSP of the guest are in its VMCB.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
     naked_asm!(
@@ -189,18 +193,4 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         r14 = const offset_of!(Regs, r14),
         r15 = const offset_of!(Regs, r15),
     );
-}
-
-/// Offsets in the standard XSAVE area. [SDM1 13.4]
-pub mod xsave {
-    /// Bytes of header and of x87, SSE and AVX state.
-    pub const BYTES: usize = 832;
-    /// x87 control word: initially 0x37F.
-    pub const FCW: u64 = 0;
-    /// MXCSR: initially 0x1F80; loaded even when the SSE state is initial.
-    pub const MXCSR: u64 = 24;
-    /// XMM0.
-    pub const XMM: u64 = 160;
-    /// XSTATE_BV.
-    pub const XSTATE_BV: u64 = 512;
 }

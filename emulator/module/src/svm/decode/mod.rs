@@ -11,14 +11,14 @@ mod tables;
 
 use abi::Gpr;
 
-pub use operand::{Base, MemoryOperand, SegmentName};
+pub(super) use operand::{Base, MemoryOperand, SegmentName};
 
 /// Longest legal instruction.
-pub const MAX_LENGTH: usize = 15;
+pub(super) const MAX_LENGTH: usize = 15;
 
 /// What CS and EFER make of the instruction bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeMode {
+pub(super) enum CodeMode {
     /// 64-bit mode.
     Long64,
     /// Default operand and address size 32.
@@ -29,7 +29,7 @@ pub enum CodeMode {
 
 /// The last REP or REPNE prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Repeat {
+pub(super) enum Repeat {
     /// Neither.
     #[default]
     None,
@@ -41,7 +41,7 @@ pub enum Repeat {
 
 /// Legacy prefixes and REX.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Prefixes {
+pub(super) struct Prefixes {
     /// 66.
     pub operand_size: bool,
     /// 67.
@@ -59,14 +59,14 @@ pub struct Prefixes {
 impl Prefixes {
     /// REX.W.
     #[must_use]
-    pub const fn wide(&self) -> bool {
+    pub(super) const fn wide(self) -> bool {
         self.rex & 8 != 0
     }
 }
 
 /// Opcode map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Map {
+pub(super) enum Map {
     /// One-byte opcodes.
     One,
     /// 0F.
@@ -79,7 +79,7 @@ pub enum Map {
 
 /// A decoded instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instruction {
+pub(super) struct Instruction {
     /// Bytes, 1-15.
     pub length: u8,
     /// Prefixes.
@@ -104,7 +104,7 @@ impl Instruction {
     /// The instruction is `0F 01 xx` with this last byte and the given 66 prefix,
     /// and none of F0, F2 and F3.
     #[must_use]
-    pub fn is_0f01(&self, modrm: u8, operand_size: bool) -> bool {
+    pub(super) fn is_0f01(&self, modrm: u8, operand_size: bool) -> bool {
         self.map == Map::Two
             && self.opcode == 0x01
             && self.modrm == Some(modrm)
@@ -116,35 +116,35 @@ impl Instruction {
 
     /// ModRM.reg with REX.R.
     #[must_use]
-    pub fn reg(&self) -> u8 {
+    pub(super) fn reg(&self) -> u8 {
         self.modrm.unwrap_or(0) >> 3 & 7 | (self.prefixes.rex & 4) << 1
     }
 
     /// ModRM.rm with REX.B, as a register.
     #[must_use]
-    pub fn rm(&self) -> Gpr {
+    pub(super) fn rm(&self) -> Gpr {
         Gpr::from_number(self.modrm.unwrap_or(0) & 7 | (self.prefixes.rex & 1) << 3)
     }
 }
 
 /// Decodes the instruction at the start of `bytes`; none if it does not end there.
 #[must_use]
-pub fn decode(bytes: &[u8], mode: CodeMode) -> Option<Instruction> {
+pub(super) fn decode(bytes: &[u8], mode: CodeMode) -> Option<Instruction> {
     let mut reader = Reader { bytes: bytes.get(..MAX_LENGTH).unwrap_or(bytes), at: 0 };
     let mut prefixes = legacy_prefixes(&mut reader, mode)?;
     let head = opcode(&mut reader, &mut prefixes, mode)?;
     let mut modrm = None;
     let mut memory = None;
-    if tables::has_modrm(&head, mode) {
+    if tables::has_modrm(head, mode) {
         let byte = reader.byte()?;
         modrm = Some(byte);
-        if byte >> 6 != 3 && !tables::is_register_only(&head) {
-            memory = Some(operand::modrm_memory(&mut reader, byte, &prefixes, mode)?);
+        if byte >> 6 != 3 && !tables::is_register_only(head) {
+            memory = Some(operand::modrm_memory(&mut reader, byte, prefixes, mode)?);
         }
-    } else if tables::is_moffs(&head) {
-        memory = Some(operand::moffs(&mut reader, &prefixes, mode)?);
+    } else if tables::is_moffs(head) {
+        memory = Some(operand::moffs(&mut reader, prefixes, mode)?);
     }
-    reader.skip(tables::immediate(&head, modrm, &prefixes, mode))?;
+    reader.skip(tables::immediate(head, modrm, prefixes, mode))?;
     if head.is_evex {
         memory = None;
     }
@@ -152,12 +152,12 @@ pub fn decode(bytes: &[u8], mode: CodeMode) -> Option<Instruction> {
         length: u8::try_from(reader.at).ok()?,
         prefixes,
         map: head.map,
-        opcode: head.opcode,
+        opcode: head.byte,
         is_vector: head.is_vector,
         modrm,
         memory,
-        address_bits: operand::address_bits(&prefixes, mode),
-        operand_bits: tables::operand_bits(&prefixes, mode),
+        address_bits: operand::address_bits(prefixes, mode),
+        operand_bits: tables::operand_bits(prefixes, mode),
     })
 }
 
@@ -165,7 +165,7 @@ pub fn decode(bytes: &[u8], mode: CodeMode) -> Option<Instruction> {
 #[derive(Clone, Copy, Debug)]
 struct Opcode {
     map: Map,
-    opcode: u8,
+    byte: u8,
     is_vector: bool,
     is_evex: bool,
 }
@@ -233,14 +233,12 @@ fn legacy_prefixes(reader: &mut Reader<'_>, mode: CodeMode) -> Option<Prefixes> 
 }
 
 fn is_prefix(byte: u8, mode: CodeMode) -> bool {
-    matches!(
-        byte,
-        0x66 | 0x67 | 0xF0 | 0xF2 | 0xF3 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65
-    ) || mode == CodeMode::Long64 && byte >> 4 == 4
+    matches!(byte, 0x66 | 0x67 | 0xF0 | 0xF2 | 0xF3 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65)
+        || mode == CodeMode::Long64 && byte >> 4 == 4
 }
 
 fn opcode(reader: &mut Reader<'_>, prefixes: &mut Prefixes, mode: CodeMode) -> Option<Opcode> {
-    let legacy = |map, opcode| Opcode { map, opcode, is_vector: false, is_evex: false };
+    let legacy = |map, byte| Opcode { map, byte, is_vector: false, is_evex: false };
     let first = reader.byte()?;
     let next = reader.peek();
     let is_vex = mode == CodeMode::Long64 || next.is_some_and(|byte| byte >> 6 == 3);
@@ -284,7 +282,7 @@ fn vector(
         3 => Map::ThreeByte3A,
         _ => return None,
     };
-    Some(Opcode { map, opcode: reader.byte()?, is_vector: true, is_evex })
+    Some(Opcode { map, byte: reader.byte()?, is_vector: true, is_evex })
 }
 
 #[cfg(test)]

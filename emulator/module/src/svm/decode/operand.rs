@@ -7,8 +7,7 @@ use super::{CodeMode, Prefixes, Reader};
 /// A segment register by its number in instructions.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variant is the register")]
-pub enum SegmentName {
+pub(crate) enum SegmentName {
     Es = 0,
     Cs = 1,
     Ss = 2,
@@ -19,7 +18,7 @@ pub enum SegmentName {
 
 /// What the displacement is added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Base {
+pub(crate) enum Base {
     /// Nothing.
     None,
     /// A register.
@@ -30,7 +29,7 @@ pub enum Base {
 
 /// A memory operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryOperand {
+pub(crate) struct MemoryOperand {
     /// The segment, by override or by default.
     pub segment: SegmentName,
     /// Base.
@@ -46,7 +45,7 @@ pub struct MemoryOperand {
 impl MemoryOperand {
     /// The offset in the segment.
     #[must_use]
-    pub fn offset(&self, regs: &Regs, next_rip: u64) -> u64 {
+    pub(crate) fn offset(&self, regs: &Regs, next_rip: u64) -> u64 {
         let base = match self.base {
             Base::None => 0,
             Base::Gpr(gpr) => regs[gpr],
@@ -59,7 +58,7 @@ impl MemoryOperand {
 
 /// The low `bits` of `address`.
 #[must_use]
-pub const fn truncate(address: u64, bits: u8) -> u64 {
+pub(super) const fn truncate(address: u64, bits: u8) -> u64 {
     match bits {
         16 => address & 0xFFFF,
         32 => address & 0xFFFF_FFFF,
@@ -69,7 +68,7 @@ pub const fn truncate(address: u64, bits: u8) -> u64 {
 
 /// Bits of an address with these prefixes.
 #[must_use]
-pub(super) const fn address_bits(prefixes: &Prefixes, mode: CodeMode) -> u8 {
+pub(super) const fn address_bits(prefixes: Prefixes, mode: CodeMode) -> u8 {
     match (mode, prefixes.address_size) {
         (CodeMode::Long64, false) => 64,
         (CodeMode::Long64 | CodeMode::Bits16, true) | (CodeMode::Bits32, false) => 32,
@@ -79,7 +78,7 @@ pub(super) const fn address_bits(prefixes: &Prefixes, mode: CodeMode) -> u8 {
 
 pub(super) fn moffs(
     reader: &mut Reader<'_>,
-    prefixes: &Prefixes,
+    prefixes: Prefixes,
     mode: CodeMode,
 ) -> Option<MemoryOperand> {
     let address_bits = address_bits(prefixes, mode);
@@ -91,7 +90,7 @@ pub(super) fn moffs(
 pub(super) fn modrm_memory(
     reader: &mut Reader<'_>,
     modrm: u8,
-    prefixes: &Prefixes,
+    prefixes: Prefixes,
     mode: CodeMode,
 ) -> Option<MemoryOperand> {
     let address_bits = address_bits(prefixes, mode);
@@ -117,7 +116,7 @@ pub(super) fn modrm_memory(
 fn wide(
     reader: &mut Reader<'_>,
     modrm: u8,
-    prefixes: &Prefixes,
+    prefixes: Prefixes,
     mode: CodeMode,
     operand: &mut MemoryOperand,
 ) -> Option<()> {

@@ -50,9 +50,8 @@ fn oracle(bytes: &[u8], mode: CodeMode) -> Option<(usize, Option<u64>)> {
     let is_memory = |kind| matches!(kind, OpKind::Memory);
     let operand = (0..instruction.op_count()).find(|op| is_memory(instruction.op_kind(*op)));
     let regs = regs();
-    let address = operand.and_then(|op| {
-        instruction.virtual_address(op, 0, |name, _, _| register(&regs, name))
-    });
+    let address = operand
+        .and_then(|op| instruction.virtual_address(op, 0, |name, _, _| register(&regs, name)));
     // The byte in AL that XLAT adds is not an index register: see `linear`.
     let is_exempt = instruction.is_vsib() || instruction.code() == Code::Xlat_m8;
     Some((instruction.len(), address.filter(|_| !is_exempt)))
@@ -75,7 +74,8 @@ fn every_opcode_has_the_oracles_length() {
         for prefix in [&[][..], &[0x66], &[0x67], &[0x48], &[0xF3], &[0xF2, 0x41]] {
             for escape in [&[][..], &[0x0F], &[0x0F, 0x38], &[0x0F, 0x3A]] {
                 for opcode in 0..=255 {
-                    for modrm in [0x00, 0x05, 0x04, 0x44, 0x85, 0x84, 0xC1, 0x0D, 0x1C, 0x3E, 0xF8] {
+                    for modrm in [0x00, 0x05, 0x04, 0x44, 0x85, 0x84, 0xC1, 0x0D, 0x1C, 0x3E, 0xF8]
+                    {
                         let mut bytes = std::vec::Vec::from(prefix);
                         bytes.extend_from_slice(escape);
                         bytes.extend([opcode, modrm, 0x65, 0x81, 2, 3, 4, 5, 6, 7, 8, 9]);

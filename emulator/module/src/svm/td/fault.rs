@@ -39,7 +39,7 @@ impl Td<'_> {
             Translation::Violation(violation) => {
                 let fault = EptFault {
                     gpa: fault.gpa,
-                    gla: wants_linear(&violation).then(|| self.linear(fault)).flatten(),
+                    gla: wants_linear(violation).then(|| self.linear(fault)).flatten(),
                     access,
                     page_walk: fault.in_walk,
                     user: self.vcpu.mode().cpl == 3,
@@ -67,8 +67,7 @@ impl Td<'_> {
     fn linear(&mut self, fault: NestedFault) -> Option<u64> {
         let regs = *self.vcpu.gprs.get();
         let vmcb = self.vcpu.vmcb.get();
-        let memory =
-            TdMemory { module: self.module, hardware: self.hardware, vcpu: self.vcpu.id };
+        let memory = TdMemory { module: self.module, hardware: self.hardware, vcpu: self.vcpu.id };
         let cause = match Event::interrupted_vector(vmcb.control.exit_int_info) {
             Some(vector) => Cause::Delivery(vector),
             None if fault.fetch => Cause::Fetch,
@@ -98,7 +97,7 @@ const fn access(fault: NestedFault) -> Access {
 }
 
 /// The linear address is only ever seen in #VE and #PF.
-fn wants_linear(violation: &Violation) -> bool {
+fn wants_linear(violation: Violation) -> bool {
     matches!(
         violation.kind,
         ViolationKind::BeyondWidth

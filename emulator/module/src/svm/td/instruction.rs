@@ -132,8 +132,7 @@ impl Td<'_> {
     }
 
     /// ATTRIBUTES.PERFMON cannot be set on this platform.
-    #[expect(clippy::unused_self, reason = "one shape for all handlers")]
-    pub(super) const fn rdpmc(&self) -> Outcome {
+    pub(super) const fn rdpmc() -> Outcome {
         Outcome::Inject(Exception::Gp)
     }
 

@@ -21,6 +21,9 @@ use crate::machine::{Machine, Outcome};
 use crate::tdvps::Tdvps;
 use crate::virt::apic::Vapic;
 
+/// A virtual interrupt that is only there to be intercepted.
+const WINDOW: u32 = int_control::V_IRQ | int_control::V_PRIORITY_MAX | int_control::V_IGNORE_TPR;
+
 /// Interruption information: valid; type NMI.
 const VALID: u64 = 1 << 31;
 const TYPE_NMI: u64 = 2 << 8;
@@ -50,8 +53,6 @@ impl Td<'_> {
         if let Some(vector) = now {
             control.event_injection = Event::interrupt(vector).0;
         }
-        const WINDOW: u32 =
-            int_control::V_IRQ | int_control::V_PRIORITY_MAX | int_control::V_IGNORE_TPR;
         set(&mut control.int_control, WINDOW, is_waiting);
         set(&mut control.intercept_misc1, misc1::VINTR, is_waiting);
         set(&mut control.intercept_misc1, misc1::IRET, is_in_nmi);
@@ -104,7 +105,7 @@ impl Td<'_> {
         Outcome::Exit(plain_exit(ExitReason::EXTERNAL_INTERRUPT.0, information))
     }
 
-    pub(super) fn physical_nmi(&mut self) -> Outcome {
+    pub(super) fn physical_nmi() -> Outcome {
         if !physical::take_nmi() {
             return Outcome::Retry;
         }

@@ -14,11 +14,11 @@ use super::super::npt::{self, Npt};
 use super::super::pool::{Pool, PoolEmpty};
 
 /// TDs whose trees are kept at a time.
-pub const SLOTS: usize = 8;
+pub(super) const SLOTS: usize = 8;
 
 /// A page to map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// Any address in the page, as the TD sees it, with the shared bit.
     pub gpa: u64,
     /// The page's first address in host-physical memory.
@@ -34,7 +34,7 @@ pub struct Page {
 }
 
 /// Shared leaves that a tree lists.
-const SHARED_LEAVES: usize = 64;
+const SHARED_LEAVES: usize = 48;
 
 #[derive(Debug)]
 struct Slot {
@@ -59,7 +59,7 @@ impl Slot {
 
 /// The trees.
 #[derive(Debug)]
-pub struct TdMaps {
+pub(crate) struct TdMaps {
     slots: [Option<Slot>; SLOTS],
     next_victim: usize,
 }
@@ -67,19 +67,19 @@ pub struct TdMaps {
 impl TdMaps {
     /// No trees.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { slots: [const { None }; SLOTS], next_victim: 0 }
     }
 
     /// Whether the TD has a tree.
     #[must_use]
-    pub fn has(&self, tdr: u64) -> bool {
+    pub(crate) fn has(&self, tdr: u64) -> bool {
         self.slots.iter().flatten().any(|slot| slot.tdr == tdr)
     }
 
     /// The root of the TD's tree and a small number that names the tree while it
     /// lives; makes an empty tree if there is none.
-    pub fn root<M: Memory>(
+    pub(crate) fn root<M: Memory>(
         &mut self,
         memory: &mut M,
         pool: &mut Pool,
@@ -91,7 +91,7 @@ impl TdMaps {
     }
 
     /// Maps a page of the TD. If the pool is empty, all trees are dropped first.
-    pub fn map<M: Memory>(
+    pub(crate) fn map<M: Memory>(
         &mut self,
         memory: &mut M,
         pool: &mut Pool,
@@ -111,7 +111,7 @@ impl TdMaps {
     }
 
     /// Ends every shared mapping that leads into `[hpa, hpa + len)`.
-    pub fn forget_shared<M: Memory>(
+    pub(crate) fn forget_shared<M: Memory>(
         &mut self,
         memory: &mut M,
         pool: &mut Pool,
@@ -132,7 +132,7 @@ impl TdMaps {
     }
 
     /// Where the tree maps `gpa` to, if it does.
-    pub fn find<M: Memory>(&self, memory: &M, tdr: u64, gpa: u64) -> Option<u64> {
+    pub(crate) fn find<M: Memory>(&self, memory: &M, tdr: u64, gpa: u64) -> Option<u64> {
         let slot = self.slots.iter().flatten().find(|slot| slot.tdr == tdr)?;
         let (entry, level) = slot.npt.find(memory, gpa);
         let offset = gpa & (npt::span(level) - 1);
@@ -140,7 +140,7 @@ impl TdMaps {
     }
 
     /// Drops the TD's tree.
-    pub fn drop_td<M: Memory>(&mut self, memory: &mut M, pool: &mut Pool, tdr: u64) {
+    pub(crate) fn drop_td<M: Memory>(&mut self, memory: &mut M, pool: &mut Pool, tdr: u64) {
         for slot in &mut self.slots {
             if let Some(dropped) = slot.take_if(|slot| slot.tdr == tdr) {
                 dropped.npt.free(memory, pool);
@@ -149,7 +149,7 @@ impl TdMaps {
     }
 
     /// Drops every tree.
-    pub fn drop_all<M: Memory>(&mut self, memory: &mut M, pool: &mut Pool) {
+    pub(crate) fn drop_all<M: Memory>(&mut self, memory: &mut M, pool: &mut Pool) {
         for slot in &mut self.slots {
             if let Some(dropped) = slot.take() {
                 dropped.npt.free(memory, pool);
@@ -167,13 +167,10 @@ impl TdMaps {
         if let Some(index) = self.slots.iter().position(belongs) {
             return Ok(index);
         }
-        let index = match self.slots.iter().position(Option::is_none) {
-            Some(index) => index,
-            None => {
-                self.next_victim = (self.next_victim + 1) % SLOTS;
-                self.next_victim
-            }
-        };
+        let index = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.next_victim = (self.next_victim + 1) % SLOTS;
+            self.next_victim
+        });
         if let Some(victim) = self.slots[index].take() {
             victim.npt.free(memory, pool);
         }
@@ -262,7 +259,8 @@ mod tests {
 
     #[test]
     fn more_tds_than_slots_and_more_pages_than_the_pool_only_cost_refills() {
-        let (mut memory, mut pool) = (Sparse::default(), Pool::new(0x10_0000, 0x10_0000 + 20 * 4096));
+        let (mut memory, mut pool) =
+            (Sparse::default(), Pool::new(0x10_0000, 0x10_0000 + 20 * 4096));
         let mut maps = TdMaps::new();
         for n in 0..1000u64 {
             let page = Page { gpa: n << 21, ..PAGE };

@@ -7,7 +7,7 @@ use crate::{Access, Module, Translation};
 
 /// The memory of a vCPU's TD.
 #[derive(Clone, Copy, Debug)]
-pub struct TdMemory<'a> {
+pub(super) struct TdMemory<'a> {
     /// Who translates.
     pub module: &'a Module,
     /// Where it is.

@@ -25,6 +25,6 @@ mod run;
 mod state;
 mod vcpu;
 
-pub use map::{Page, TdMaps};
-pub use reset::reset;
-pub use run::until_exit;
+pub(super) use map::{Page, TdMaps};
+pub(super) use reset::reset;
+pub(super) use run::until_exit;

@@ -11,7 +11,7 @@ use crate::machine::{Machine, TDVPS_FIELDS, TDVPS_PAGES, TDVPS_VAPIC, TDVPS_VMCB
 const RESET_VECTOR: u64 = 0xFFFF_FFF0;
 
 /// Writes the reset state to the pages of a TDVPS, all but the GPRs.
-pub fn reset(machine: &mut dyn Machine, pages: &[u64; TDVPS_PAGES]) {
+pub(crate) fn reset(machine: &mut dyn Machine, pages: &[u64; TDVPS_PAGES]) {
     let mut vmcb = Vmcb::new_zeroed();
     set_initial(&mut vmcb.save);
     machine.write(pages[TDVPS_VMCB], vmcb.as_bytes());
@@ -48,8 +48,8 @@ fn set_initial(save: &mut Save) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::memory::fake::Sparse;
     use super::super::super::memory::Memory;
+    use super::super::super::memory::fake::Sparse;
     use super::*;
     use zerocopy::FromBytes;
 
@@ -97,7 +97,10 @@ mod tests {
         assert_eq!((ldtr.limit, tr.attributes, tr.limit), (0xFFFF, 0x8B, 0xFFFF));
         assert_eq!((gdtr.limit, idtr.limit), (0xFFFF, 0));
         machine.read(0x4000, &mut bytes);
-        assert_eq!((bytes[..2].to_vec(), bytes[24..28].to_vec()), (std::vec![0x7F, 3], std::vec![0x80, 0x1F, 0, 0]));
+        assert_eq!(
+            (bytes[..2].to_vec(), bytes[24..28].to_vec()),
+            (std::vec![0x7F, 3], std::vec![0x80, 0x1F, 0, 0])
+        );
         assert_eq!(machine.read_u64(state::address(0x1000)), 1);
         assert_eq!(machine.read_u64(0x1000), 0x0707_0707_0707_0707, "the registers are the leaf's");
     }

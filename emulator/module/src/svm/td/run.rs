@@ -14,8 +14,8 @@ use super::super::world_switch::Host;
 use super::memory::TdMemory;
 use super::vcpu::{Policy, Vcpu};
 use crate::machine::{Outcome, TdExit, VcpuId};
-use crate::virt::cpuid::{Feature, shows};
 use crate::virt::TdFeatures;
+use crate::virt::cpuid::{Feature, shows};
 use crate::{Module, TdInfo};
 use abi::attributes::{Attributes, ConfigFlags, Xfam};
 
@@ -30,7 +30,7 @@ pub(super) struct Td<'a> {
 }
 
 /// Runs a vCPU until it leaves the TD; the VMM's registers then hold the TD exit.
-pub fn until_exit(
+pub(crate) fn until_exit(
     vmm: &mut Vmm,
     module: &mut Module,
     hardware: &mut Hardware,
@@ -91,13 +91,13 @@ impl Td<'_> {
             Exit::CacheFlush => self.cache_flush(),
             Exit::Monitor => self.monitor(),
             Exit::Mwait => self.mwait(),
-            Exit::Rdpmc => self.rdpmc(),
+            Exit::Rdpmc => Self::rdpmc(),
             Exit::Xsetbv => self.xsetbv(),
             Exit::Cr0Write => self.cr0_write(),
             Exit::Cr4Write => self.cr4_write(),
             Exit::Cr8Write => self.cr8_write(),
             Exit::Interrupt => self.physical_interrupt(),
-            Exit::Nmi => self.physical_nmi(),
+            Exit::Nmi => Self::physical_nmi(),
             Exit::InterruptWindow => Outcome::Retry,
             Exit::Iret => self.iret(),
             Exit::Shutdown => self.shutdown(),

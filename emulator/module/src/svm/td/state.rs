@@ -7,9 +7,8 @@ use crate::virt::msr::StoredMsrs;
 
 /// State of a vCPU that SVM does not hold. All zero after TDH.VP.INIT but XCR0.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct TdState {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub(super) struct TdState {
     /// XCR0.
     pub xcr0: u64,
     /// TSC_AUX.
@@ -25,7 +24,7 @@ pub struct TdState {
 /// Whether the vCPU can take a virtual NMI.
 #[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NmiState {
+pub(super) enum NmiState {
     /// It can.
     Open = 0,
     /// One was delivered and IRET has not come.
@@ -38,6 +37,6 @@ const _: () = assert!(SVM_AREA + size_of::<TdState>() as u64 <= 4096);
 
 /// Where the state of the vCPU with this TDVPR page is.
 #[must_use]
-pub const fn address(tdvpr: u64) -> u64 {
+pub(super) const fn address(tdvpr: u64) -> u64 {
     tdvpr + SVM_AREA
 }

@@ -10,9 +10,7 @@ use super::super::in_place::InPlace;
 use super::super::vmcb::{Vmcb, exception, int_control, misc1, misc2, tlb_control};
 use super::super::world_switch::{self, Guest, Host};
 use super::state::{self, TdState};
-use crate::machine::{
-    CpuMode, Machine, TDVPS_PAGES, TDVPS_VAPIC, TDVPS_VMCB, TDVPS_XSAVE, VcpuId,
-};
+use crate::machine::{CpuMode, Machine, TDVPS_PAGES, TDVPS_VAPIC, TDVPS_VMCB, TDVPS_XSAVE, VcpuId};
 use crate::tdvps::Tdvps;
 use crate::virt::TdFeatures;
 use crate::virt::apic::VapicPage;
@@ -23,7 +21,7 @@ const FIRST_ASID: u32 = super::super::vmm::ASID + 1;
 
 /// Physical addresses of the permission maps, and what a TD may execute natively.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub(super) struct Policy {
     /// Port permissions.
     pub ports: u64,
     /// MSR permissions.
@@ -36,7 +34,7 @@ pub struct Policy {
 
 /// A vCPU that is entered.
 #[derive(Debug)]
-pub struct Vcpu {
+pub(super) struct Vcpu {
     /// Its names.
     pub id: VcpuId,
     /// Its VMCB.
@@ -53,7 +51,7 @@ pub struct Vcpu {
 impl Vcpu {
     /// The vCPU `id`, which TDH.VP.ENTER has found ready: its pages are the TD's.
     #[expect(unsafe_code, reason = "names pages of the TD by address")]
-    pub fn new(hardware: &Hardware, id: VcpuId) -> Self {
+    pub(super) fn new(hardware: &Hardware, id: VcpuId) -> Self {
         let mut pages = [0; TDVPS_PAGES];
         for (page, index) in pages.iter_mut().zip(0..) {
             let at = id.tdvpr + offset_of!(Tdvps, pages) as u64 + 8 * index;
@@ -75,21 +73,21 @@ impl Vcpu {
     }
 
     /// Loads what VMRUN does not switch, and sets the intercepts. [SVM B2]
-    pub fn enter(&mut self, policy: &Policy) {
+    pub(super) fn enter(&mut self, policy: &Policy) {
         set_controls(self.vmcb.get(), policy);
         cpu::set_debug_registers(self.vmcb.get().control.saved_debug_registers);
         cpu::set_tsc_aux(self.state.get().tsc_aux);
     }
 
     /// Saves what VMRUN does not switch.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.vmcb.get().control.saved_debug_registers = cpu::debug_registers();
         self.state.get().tsc_aux = cpu::tsc_aux();
     }
 
     /// Runs the vCPU until its next exit.
     #[expect(unsafe_code, reason = "runs a guest")]
-    pub fn run(&mut self, host: &Host, hardware: &mut Hardware, features: &TdFeatures) {
+    pub(super) fn run(&mut self, host: &Host, hardware: &mut Hardware, features: &TdFeatures) {
         let (nested_cr3, slot) = hardware.td_root(self.id.tdr);
         let flush = hardware.take_tlb_is_stale() | hardware.is_another_vcpu(self.id);
         let control = &mut self.vmcb.get().control;
@@ -113,7 +111,7 @@ impl Vcpu {
     }
 
     /// The CPU at the exit.
-    pub fn mode(&mut self) -> CpuMode {
+    pub(super) fn mode(&mut self) -> CpuMode {
         let xcr0 = self.state.get().xcr0;
         let save = &self.vmcb.get().save;
         CpuMode {
