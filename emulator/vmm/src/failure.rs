@@ -1,0 +1,158 @@
+//! Why the VMM gives up, whose fault it is, and which verdict that is.
+
+use core::fmt;
+
+use abi::{Status, verdict};
+use image::ImageError;
+use image::hob::BuildError;
+use tdcall::host::LeafError;
+
+use crate::config::ConfigError;
+
+/// A failure that is not the TD's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no module: SEAMCALL is an undefined instruction here.
+    NoModule,
+    /// A leaf answered what it should not have.
+    Module {
+        /// The leaf's name.
+        leaf: &'static str,
+        /// Its answer.
+        error: LeafError,
+    },
+    /// The module works, but not as this VMM (and KVM) needs it.
+    Unsuitable(&'static str),
+    /// The image is not one that QEMU would start, or would start safely.
+    Image(ImageError),
+    /// The image and the memory do not fit together.
+    Hob(BuildError),
+    /// The configuration cannot be read, or asks for what there is not.
+    Config(ConfigError),
+    /// The module does not offer the ATTRIBUTES that the configuration asks for.
+    Attributes {
+        /// Those asked for.
+        asked: u64,
+        /// Bits that may be 1.
+        fixed0: u64,
+        /// Bits that must be 1.
+        fixed1: u64,
+    },
+    /// A fw_cfg file is missing or cannot be read.
+    FwCfg(&'static str),
+    /// No page is left for this.
+    OutOfMemory(&'static str),
+    /// After the teardown these pages were still not the VMM's.
+    Leak {
+        /// How many.
+        pages: u64,
+    },
+    /// The module did not stop the VMM.
+    NotStopped {
+        /// What the VMM did.
+        access: &'static str,
+    },
+}
+
+impl Failure {
+    /// The error of a leaf.
+    pub fn module(leaf: &'static str) -> impl Fn(Status) -> Self {
+        move |status| Self::leaf(leaf)(LeafError::from(status))
+    }
+
+    /// The error of a leaf that gives more than a status.
+    pub fn leaf(leaf: &'static str) -> impl Fn(LeafError) -> Self {
+        move |error| match error.status {
+            Status::SEAMCALL_UD => Self::NoModule,
+            _ => Self::Module { leaf, error },
+        }
+    }
+
+    /// The verdict of a run that ends with this.
+    #[must_use]
+    pub const fn verdict(&self) -> u32 {
+        match self {
+            Self::Image(_) | Self::Hob(_) | Self::Config(_) | Self::Attributes { .. } => {
+                verdict::REFUSED
+            }
+            _ => verdict::EMULATOR_FAILED,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoModule => {
+                f.write_str("no TDX module under the VMM (SEAMCALL raised #UD): start it on the module, by `cargo xtask run`")
+            }
+            Self::Module { leaf, error } => write!(f, "module: {leaf} answered {error}"),
+            Self::Unsuitable(what) => write!(f, "module: {what}"),
+            Self::Image(error) => write!(f, "firmware: {error}"),
+            Self::Hob(error) => write!(f, "firmware: {error}"),
+            Self::Config(error) => write!(f, "VMM: configuration: {error}"),
+            Self::Attributes { asked, fixed0, fixed1 } => write!(
+                f,
+                "VMM: configuration: attributes {asked:#x} are not offered: bits {fixed0:#x} may be 1, bits {fixed1:#x} must be"
+            ),
+            Self::FwCfg(file) => {
+                write!(f, "VMM: QEMU's fw_cfg has no usable file {file}: give it by -fw_cfg name={file},…")
+            }
+            Self::OutOfMemory(what) => {
+                write!(f, "VMM: out of memory for {what}: give QEMU a larger -m")
+            }
+            Self::Leak { pages } => {
+                write!(f, "module: {pages} pages of the TD were not given back")
+            }
+            Self::NotStopped { access } => {
+                write!(f, "module: the VMM was not stopped when it {access} TD-private memory")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        Self::Hob(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn an_error_names_the_layer_at_fault() {
+        let busy = Status::OPERAND_BUSY.with_detail(128);
+        for (error, text, verdict) in [
+            (Failure::module("SYS.INIT")(Status::SEAMCALL_UD), "no TDX module under", 0x17),
+            (
+                Failure::module("MNG.ADDCX")(busy),
+                "module: MNG.ADDCX answered OPERAND_BUSY|0x80",
+                0x17,
+            ),
+            (ImageError::NoGuidTable.into(), "firmware: ", 0x16),
+            (ConfigError::NoMemory.into(), "VMM: configuration: `memory` is missing", 0x16),
+            (Failure::Leak { pages: 2 }, "module: 2 pages", 0x17),
+        ] {
+            let display = format!("{error}");
+            assert!(display.starts_with(text), "{display}");
+            assert_eq!(error.verdict(), verdict);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which guest-physical addresses are memory: q35's RAM, and the image below 4 GiB.
+//! [TDVF 1.1, 2.1]
+
+use abi::{PageLevel, PrivateGpa};
+use image::layout::IMAGE_END;
+use image::ram::Q35Ram;
+use image::{RamRange, q35_ram};
+
+/// The TD's memory. Everything else is devices, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestMemory {
+    ram: Q35Ram,
+    image: RamRange,
+}
+
+impl GuestMemory {
+    /// `ram_bytes` of RAM and an image of `image_bytes`.
+    #[must_use]
+    pub fn new(ram_bytes: u64, image_bytes: u64) -> Self {
+        let start = IMAGE_END.saturating_sub(image_bytes);
+        Self { ram: q35_ram(ram_bytes), image: RamRange { start, len: image_bytes } }
+    }
+
+    /// The RAM alone.
+    #[must_use]
+    pub fn ram(&self) -> &[RamRange] {
+        self.ram.ranges()
+    }
+
+    /// Whether the page of `address` (without SHARED bit) is memory.
+    #[must_use]
+    pub fn contains(&self, address: u64) -> bool {
+        self.range_of(RamRange { start: address & !0xFFF, len: 0x1000 })
+    }
+
+    /// The largest page, at most `wanted`, that can be put around `gpa`: it must lie in
+    /// one range of memory.
+    #[must_use]
+    pub fn page_around(&self, gpa: PrivateGpa, wanted: PageLevel) -> (PrivateGpa, PageLevel) {
+        let aligned = |level: PageLevel| gpa.bits() & !(level.bytes() - 1);
+        if wanted >= PageLevel::Size2M {
+            let start = aligned(PageLevel::Size2M);
+            if self.range_of(RamRange { start, len: PageLevel::Size2M.bytes() }) {
+                return (below(gpa, start), PageLevel::Size2M);
+            }
+        }
+        (below(gpa, aligned(PageLevel::Size4K)), PageLevel::Size4K)
+    }
+
+    fn range_of(&self, range: RamRange) -> bool {
+        self.image.contains(range) || self.ram().iter().any(|ram| ram.contains(range))
+    }
+}
+
+/// `address`, which is `gpa` with low bits cleared: private because `gpa` is.
+fn below(gpa: PrivateGpa, address: u64) -> PrivateGpa {
+    PrivateGpa::try_new(address, abi::GpaWidth::Bits52).unwrap_or(gpa)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_ram_and_the_image() {
+        let memory = GuestMemory::new(64 << 20, 0x1_0000);
+        for (address, is_memory) in [
+            (0, true),
+            (0x3FF_FFFF, true),
+            (0x400_0000, false),
+            (0xFEC0_0000, false),
+            (0xFFFE_FFFF, false),
+            (0xFFFF_0000, true),
+            (0xFFFF_FFF0, true),
+            (0x1_0000_0000, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(memory.contains(address), is_memory, "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn a_large_page_must_fit() {
+        let memory = GuestMemory::new(5 << 20, 0x20_0000);
+        let page = |address, level| {
+            let (gpa, level) = memory.page_around(PrivateGpa::new(address), level);
+            (gpa.bits(), level)
+        };
+        assert_eq!(page(0x21_2345, PageLevel::Size4K), (0x21_2000, PageLevel::Size4K));
+        assert_eq!(page(0x21_2345, PageLevel::Size2M), (0x20_0000, PageLevel::Size2M));
+        assert_eq!(page(0x41_2345, PageLevel::Size2M), (0x41_2000, PageLevel::Size4K));
+        assert_eq!(page(0xFFFF_F000, PageLevel::Size2M), (0xFFE0_0000, PageLevel::Size2M));
+    }
+}

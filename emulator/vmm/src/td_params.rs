@@ -1,0 +1,105 @@
+//! TD_PARAMS as KVM fills them. [ABI-H 4.1]
+
+use abi::GpaWidth;
+use abi::attributes::ConfigFlags;
+use abi::td_params::{CPUID_CONFIG_LEAVES, EPTP_4_LEVELS, EPTP_5_LEVELS, TdParams};
+use zerocopy::FromZeros;
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::seam::Cpu;
+use crate::system::Capabilities;
+
+/// Virtual TSC: 1 GHz, in units of 25 MHz.
+const TSC_FREQUENCY_25MHZ: u16 = 40;
+/// CPUID(1).EBX bits 23:16: logical processors in the package.
+const LOGICAL_PROCESSORS: u32 = 0xFF << 16;
+
+/// The parameters of one TD.
+///
+/// # Errors
+/// The configuration asks for ATTRIBUTES that the module does not offer.
+pub fn td_params(
+    config: &Config,
+    capabilities: &Capabilities,
+    cpu: &mut dyn Cpu,
+) -> Result<TdParams, Failure> {
+    let (fixed0, fixed1) = (capabilities.attributes_fixed0, capabilities.attributes_fixed1);
+    let asked = config.attributes;
+    if asked & !fixed0 != 0 || !asked & fixed1 != 0 {
+        return Err(Failure::Attributes { asked, fixed0, fixed1 });
+    }
+    let (gpaw, eptp_controls) = match config.gpa_width {
+        GpaWidth::Bits48 => (ConfigFlags::empty(), EPTP_4_LEVELS),
+        GpaWidth::Bits52 => (ConfigFlags::GPAW_52, EPTP_5_LEVELS),
+    };
+    Ok(TdParams {
+        attributes: asked,
+        xfam: capabilities.xfam(cpu),
+        max_vcpus: 1,
+        eptp_controls,
+        config_flags: (ConfigFlags::NO_RBP_MOD | gpaw).bits(),
+        tsc_frequency_25mhz: TSC_FREQUENCY_25MHZ,
+        cpuid_config: cpuid(capabilities, cpu),
+        ..TdParams::new_zeroed()
+    })
+}
+
+/// The processor's own CPUID where the VMM may choose, with the topology of the TD.
+fn cpuid(capabilities: &Capabilities, cpu: &mut dyn Cpu) -> [[u32; 4]; CPUID_CONFIG_LEAVES.len()] {
+    let mut config = capabilities.cpuid;
+    for (values, (leaf, subleaf)) in config.iter_mut().zip(CPUID_CONFIG_LEAVES) {
+        let mut native = cpu.cpuid(leaf, subleaf.unwrap_or(0));
+        if leaf == 1 {
+            native[1] = native[1] & !LOGICAL_PROCESSORS | 1 << 16;
+        }
+        for (value, native) in values.iter_mut().zip(native) {
+            *value &= native;
+        }
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes::FakeCpu;
+
+    const CAPABILITIES: Capabilities = Capabilities {
+        attributes_fixed0: 1 << 28,
+        attributes_fixed1: 0,
+        xfam_fixed0: 0xE7,
+        xfam_fixed1: 3,
+        cpuid: [[u32::MAX; 4]; 12],
+        tdcs_pages: 6,
+        tdvps_pages: 6,
+        max_vcpus: 1,
+    };
+
+    fn params(text: &str) -> Result<TdParams, Failure> {
+        let config = Config::parse(text.as_bytes()).unwrap();
+        td_params(&config, &CAPABILITIES, &mut FakeCpu::default())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_kvm() {
+        let params = params("memory=4096").unwrap();
+        assert_eq!((params.attributes, params.config_flags), (1 << 28, 1 << 2));
+        // 4 levels, write-back; 1 GHz; x87 and SSE with what the processor has of the rest.
+        assert_eq!((params.eptp_controls, params.tsc_frequency_25mhz), (0x1E, 40));
+        assert_eq!((params.xfam, params.max_vcpus, params.num_l2_vms), (0xD & 0xE7 | 3, 1, 0));
+        assert_eq!(params.cpuid_config[0][1], 1 << 16);
+    }
+
+    #[test]
+    fn a_wide_address_space_has_five_levels() {
+        let params = params("memory=4096,gpaw=52").unwrap();
+        assert_eq!((params.eptp_controls, params.config_flags), (0x26, 1 << 2 | 1));
+    }
+
+    #[test]
+    fn attributes_that_are_not_offered_are_refused() {
+        let error = params("memory=4096,attributes=0x20000000").unwrap_err();
+        assert_eq!(error.verdict(), abi::verdict::REFUSED);
+    }
+}

@@ -1,0 +1,217 @@
+//! VP.VMCALL as KVM and QEMU serve it. [TDVF 4.4, 4.5]
+//!
+//! The registers come from the TD: each is checked before it means anything, and none can
+//! make the VMM panic or loop. What a TD does not expose reads as zero; what the VMM
+//! writes to a register that is not exposed is lost in the module.
+
+pub mod cpuid;
+mod fatal;
+mod mmio;
+pub mod msr;
+mod ports;
+
+pub use fatal::FatalText;
+pub use mmio::Ioapic;
+pub use msr::Msrs;
+pub use ports::{PortAnswer, Ports};
+
+use abi::ghci::function;
+use abi::{GhciStatus, Gpa, IoWidth, Regs, SharedGpa};
+
+use crate::end::{Death, End};
+use crate::idle::{self, Watchdog};
+use crate::interrupts;
+use crate::td::{Td, Vcpu, Vmm};
+
+/// KVM's answer to a hypercall that it does not have: -ENOSYS of its own.
+const KVM_ENOSYS: u64 = -1000_i64 as u64;
+/// KVM_HC_VAPIC_POLL_IRQ: does nothing, for any guest.
+const KVM_HC_VAPIC_POLL_IRQ: u64 = 1;
+
+/// Serves the call in `regs` and leaves the answer there.
+///
+/// # Errors
+/// The call ends the run.
+pub fn serve(
+    vmm: &mut Vmm<'_>,
+    td: &Td,
+    vcpu: &mut Vcpu,
+    watchdog: Watchdog,
+    regs: &mut Regs,
+) -> Result<(), End> {
+    if regs.r10 != 0 {
+        regs.r10 = if regs.r10 == KVM_HC_VAPIC_POLL_IRQ { 0 } else { KVM_ENOSYS };
+        return Ok(());
+    }
+    let status = match regs.r11 {
+        function::CPUID => cpuid_call(vmm, regs),
+        function::HLT => idle::halt(vmm, vcpu, watchdog, regs.r12 != 0)?,
+        function::IO => io(vmm, vcpu, regs)?,
+        function::RDMSR => rdmsr(vmm, vcpu, regs),
+        function::WRMSR => wrmsr(vmm, vcpu, regs)?,
+        function::MMIO => mmio_call(vmm, td, vcpu, regs)?,
+        function::GET_TD_VMCALL_INFO => info(regs),
+        function::REPORT_FATAL_ERROR => {
+            return Err(Death::Fatal { code: regs.r12, text: FatalText::from_regs(regs) }.into());
+        }
+        _ => GhciStatus::SUBFUNC_UNSUPPORTED,
+    };
+    regs.r10 = status.0;
+    Ok(())
+}
+
+fn cpuid_call(vmm: &mut Vmm<'_>, regs: &mut Regs) -> GhciStatus {
+    let values = cpuid::answer(vmm.cpu, regs.r12 as u32, regs.r13 as u32, crate::X2APIC_ID);
+    [regs.r12, regs.r13, regs.r14, regs.r15] = values.map(u64::from);
+    GhciStatus::SUCCESS
+}
+
+fn io(vmm: &mut Vmm<'_>, vcpu: &mut Vcpu, regs: &mut Regs) -> Result<GhciStatus, End> {
+    let (Some(width), Some(is_write)) = (IoWidth::from_bytes(regs.r12), direction(regs.r13)) else {
+        return Ok(GhciStatus::INVALID_OPERAND);
+    };
+    let port = regs.r14 as u16;
+    let answer = if is_write {
+        vcpu.ports.write(vmm.devices, port, width, regs.r15 as u32)
+    } else {
+        vcpu.ports.read(vmm.devices, port, width)
+    };
+    match answer {
+        PortAnswer::Value(value) => regs.r11 = value.into(),
+        PortAnswer::Done => {}
+        PortAnswer::Verdict(value) => return Err(End::of_verdict(value)),
+        PortAnswer::Reset => return Err(Death::Reset.into()),
+        PortAnswer::PowerOff => return Err(Death::PowerOff.into()),
+    }
+    Ok(GhciStatus::SUCCESS)
+}
+
+fn rdmsr(vmm: &mut Vmm<'_>, vcpu: &Vcpu, regs: &mut Regs) -> GhciStatus {
+    let now = vcpu.clock.now(vmm.cpu);
+    match vcpu.msrs.read(&vcpu.lapic, regs.r12 as u32, now) {
+        Some(value) => {
+            regs.r11 = value;
+            GhciStatus::SUCCESS
+        }
+        None => GhciStatus::INVALID_OPERAND,
+    }
+}
+
+fn wrmsr(vmm: &mut Vmm<'_>, vcpu: &mut Vcpu, regs: &Regs) -> Result<GhciStatus, End> {
+    let now = vcpu.clock.now(vmm.cpu);
+    match vcpu.msrs.write(&mut vcpu.lapic, regs.r12 as u32, regs.r13, now) {
+        Some(effect) => {
+            interrupts::carry_out(vmm, vcpu, effect)?;
+            Ok(GhciStatus::SUCCESS)
+        }
+        None => Ok(GhciStatus::INVALID_OPERAND),
+    }
+}
+
+fn mmio_call(
+    vmm: &mut Vmm<'_>,
+    td: &Td,
+    vcpu: &mut Vcpu,
+    regs: &mut Regs,
+) -> Result<GhciStatus, End> {
+    let bytes = regs.r12;
+    let is_size = matches!(bytes, 1 | 2 | 4 | 8);
+    let gpa = Gpa::try_new(regs.r14, td.width);
+    let (true, Some(is_write), Ok(Gpa::Shared(gpa))) = (is_size, direction(regs.r13), gpa) else {
+        return Ok(GhciStatus::INVALID_OPERAND);
+    };
+    let mut value = regs.r15.to_le_bytes();
+    let value = &mut value[..bytes as usize];
+    if td.guest.contains(gpa.address()) {
+        memory(vmm, td, vcpu, (gpa, is_write), value)?;
+    } else {
+        device(vmm, vcpu, (gpa, is_write), value);
+    }
+    if !is_write {
+        let mut answer = [0; 8];
+        answer[..value.len()].copy_from_slice(value);
+        regs.r11 = u64::from_le_bytes(answer);
+    }
+    Ok(GhciStatus::SUCCESS)
+}
+
+/// Memory behind an MMIO request: the TD's shared page. What reaches over the end of memory
+/// is dropped and reads as ones.
+fn memory(
+    vmm: &mut Vmm<'_>,
+    td: &Td,
+    vcpu: &Vcpu,
+    (gpa, is_write): (SharedGpa, bool),
+    value: &mut [u8],
+) -> Result<(), End> {
+    for (offset, byte) in (0_u64..).zip(value) {
+        let address = gpa.address() + offset;
+        let at = SharedGpa::try_new(address, td.width).ok();
+        let Some(at) = at.filter(|at| td.guest.contains(at.address())) else {
+            if !is_write {
+                *byte = u8::MAX;
+            }
+            continue;
+        };
+        let page = vcpu.shared.back(vmm.memory, &mut vmm.pool, at)?;
+        let at = abi::Hpa::try_new(page.bits() + address % abi::PAGE_SIZE).unwrap_or(page);
+        if is_write {
+            vmm.memory.write(at, &[*byte]);
+        } else {
+            let mut read = [0];
+            vmm.memory.read(at, &mut read);
+            [*byte] = read;
+        }
+    }
+    Ok(())
+}
+
+/// A device behind an MMIO request, in pieces of four bytes as QEMU has them.
+fn device(
+    vmm: &mut Vmm<'_>,
+    vcpu: &mut Vcpu,
+    (gpa, is_write): (SharedGpa, bool),
+    value: &mut [u8],
+) {
+    let is_aligned = gpa.address().is_multiple_of(value.len() as u64);
+    for (index, piece) in (0_u64..).zip(value.chunks_mut(4)) {
+        let offset = (gpa.address() + 4 * index).wrapping_sub(mmio::IOAPIC);
+        let width = IoWidth::from_bytes(piece.len() as u64);
+        let Some(width) = width.filter(|_| is_aligned && offset < abi::PAGE_SIZE) else {
+            if !is_write {
+                piece.fill(u8::MAX);
+            }
+            continue;
+        };
+        if is_write {
+            let mut bytes = [0; 4];
+            bytes[..piece.len()].copy_from_slice(piece);
+            vcpu.ioapic.write(vmm.devices, offset, width, u32::from_le_bytes(bytes));
+        } else {
+            let read = vcpu.ioapic.read(vmm.devices, offset, width).to_le_bytes();
+            piece.copy_from_slice(&read[..piece.len()]);
+        }
+    }
+}
+
+/// GetTdVmCallInfo: leaf 0 says that the base functions are there, leaf 1 that no optional
+/// one is.
+fn info(regs: &mut Regs) -> GhciStatus {
+    if regs.r12 > 1 {
+        return GhciStatus::INVALID_OPERAND;
+    }
+    [regs.r11, regs.r12, regs.r13, regs.r14] = [0; 4];
+    GhciStatus::SUCCESS
+}
+
+/// R13 of an access: true is a write.
+const fn direction(r13: u64) -> Option<bool> {
+    match r13 {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
