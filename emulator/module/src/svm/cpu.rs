@@ -117,6 +117,15 @@ pub(super) unsafe fn vmsave(vmcb: u64) {
     unsafe { asm!("vmsave rax", in("rax") vmcb, options(nostack)) };
 }
 
+/// CR0.
+#[must_use]
+pub(crate) fn cr0() -> u64 {
+    let value;
+    // SAFETY: reading CR0 at CPL 0 has no effect.
+    unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
 /// CR8: the local APIC's task priority.
 #[must_use]
 pub(super) fn cr8() -> u64 {

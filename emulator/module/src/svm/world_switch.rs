@@ -36,6 +36,8 @@ pub(super) struct Host {
     vmcb: u64,
     /// XCR0 of the module: all that is switched.
     xcr0: u64,
+    /// CR0 of the module, written again after each exit. [SVM B1.24]
+    cr0: u64,
 }
 
 impl Host {
@@ -49,7 +51,7 @@ impl Host {
         unsafe { super::cpu::vmsave(vmcb) };
         // SAFETY: the caller's promise.
         unsafe { super::cpu::set_xcr0(xcr0) };
-        Self { vmcb, xcr0 }
+        Self { vmcb, xcr0, cr0: super::cpu::cr0() }
     }
 
     /// XCR0 of the module.
@@ -129,6 +131,11 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         "cli",
         "vmsave rax",
         "push rdi",
+        // QEMU leaves the guest's CR0 in place, paging off, at an exit from a guest with
+        // LME = 1, PG = 0 and PAE = 0; the map is the identity, so execution gets here.
+        "mov rdi, [rsp + 16]",
+        "mov rdi, [rdi + {host_cr0}]",
+        "mov cr0, rdi",
         "mov rdi, [rsp + 8]",
         "mov rdi, [rdi + {gprs}]",
         "mov [rdi + {rcx}], rcx",
@@ -177,6 +184,7 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         xcr0 = const offset_of!(Guest, xcr0),
         host_vmcb = const offset_of!(Host, vmcb),
         host_xcr0 = const offset_of!(Host, xcr0),
+        host_cr0 = const offset_of!(Host, cr0),
         default_mxcsr = const 0x1F80,
         rcx = const offset_of!(Regs, rcx),
         rdx = const offset_of!(Regs, rdx),
