@@ -69,3 +69,14 @@ bitflags! {
         const PENDING_VE_DISABLE = 1 << 0;
     }
 }
+
+bitflags! {
+    /// When CPUID raises #VE whatever its leaf: TDG.VP.CPUIDVE.SET. [ABI-G 2.6]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct CpuidVe: u64 {
+        /// At CPL 0.
+        const SUPERVISOR = 1 << 0;
+        /// At CPL 1-3.
+        const USER = 1 << 1;
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! A private and a shared address are different types, so that a shared page can
 //! not be accepted and a private one can not be handed to a device. The shared
-//! bit is or-ed in by [`SharedGpa::bits`] alone. [ABI-G 10]
+//! bit is or-ed in by [`SharedGpa::try_new`] alone. [ABI-G 10]
 
 use core::fmt;
 
@@ -112,8 +112,29 @@ impl Gpa {
         if raw & width.shared_mask() == 0 {
             Ok(Self::Private(PrivateGpa(raw)))
         } else {
-            Ok(Self::Shared(SharedGpa { address: raw & !width.shared_mask(), width }))
+            Ok(Self::Shared(SharedGpa(raw)))
         }
+    }
+
+    /// The address, with the SHARED bit if it is a shared one.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        match self {
+            Self::Private(gpa) => gpa.bits(),
+            Self::Shared(gpa) => gpa.bits(),
+        }
+    }
+}
+
+impl From<PrivateGpa> for Gpa {
+    fn from(gpa: PrivateGpa) -> Self {
+        Self::Private(gpa)
+    }
+}
+
+impl From<SharedGpa> for Gpa {
+    fn from(gpa: SharedGpa) -> Self {
+        Self::Shared(gpa)
     }
 }
 
@@ -150,6 +171,14 @@ impl PrivateGpa {
         self.0
     }
 
+    /// The first address of the range that a SEPT entry of `level` covers and the address
+    /// lies in. Levels count from 0 for 4 KiB; there are five. [ABI-H 3.2]
+    #[must_use]
+    pub const fn start_of_range(self, level: u8) -> Self {
+        let level = if level > 4 { 4 } else { level };
+        Self(self.0 & !((PAGE_SIZE << (9 * level)) - 1))
+    }
+
     /// Whether the address is a multiple of the page size of `level`.
     #[must_use]
     pub const fn is_aligned(self, level: PageLevel) -> bool {
@@ -163,12 +192,9 @@ impl fmt::Debug for PrivateGpa {
     }
 }
 
-/// A guest-physical address in the shared half.
+/// A guest-physical address in the shared half. Its SHARED bit is its highest set bit.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SharedGpa {
-    address: u64,
-    width: GpaWidth,
-}
+pub struct SharedGpa(u64);
 
 impl SharedGpa {
     /// The shared alias of `address`, which comes without the SHARED bit.
@@ -177,7 +203,7 @@ impl SharedGpa {
     /// The address has the SHARED bit or a bit above it.
     pub const fn try_new(address: u64, width: GpaWidth) -> Result<Self, AddressError> {
         match PrivateGpa::try_new(address, width) {
-            Ok(gpa) => Ok(Self { address: gpa.0, width }),
+            Ok(gpa) => Ok(Self(gpa.0 | width.shared_mask())),
             Err(error) => Err(error),
         }
     }
@@ -185,19 +211,22 @@ impl SharedGpa {
     /// The address with the SHARED bit: what page tables and VMCALLs carry.
     #[must_use]
     pub const fn bits(self) -> u64 {
-        self.address | self.width.shared_mask()
+        self.0
     }
 
     /// The address without the SHARED bit: what a device sees.
     #[must_use]
     pub const fn address(self) -> u64 {
-        self.address
+        match self.0.checked_ilog2() {
+            Some(shared_bit) => self.0 & !(1 << shared_bit),
+            None => 0,
+        }
     }
 }
 
 impl fmt::Debug for SharedGpa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "shared {:#x}", self.address)
+        write!(f, "shared {:#x}", self.address())
     }
 }
 
@@ -271,11 +300,32 @@ mod tests {
     }
 
     #[test]
+    fn a_shared_address_gives_its_parts_back_in_both_widths() {
+        for width in [GpaWidth::Bits48, GpaWidth::Bits52] {
+            for address in [0, 0x1234, width.shared_mask() - 1] {
+                let gpa = SharedGpa::try_new(address, width).unwrap();
+                assert_eq!((gpa.address(), gpa.bits()), (address, address | width.shared_mask()));
+                assert_eq!(Gpa::try_new(gpa.bits(), width), Ok(Gpa::Shared(gpa)));
+                assert_eq!(Gpa::from(gpa).bits(), gpa.bits());
+            }
+        }
+    }
+
+    #[test]
     fn a_shared_address_is_not_a_private_one() {
         let raw = 1 << 51 | 0x1000;
         let width = GpaWidth::Bits52;
         assert_eq!(PrivateGpa::try_new(raw, width), Err(AddressError::WrongHalf(raw)));
         assert_eq!(SharedGpa::try_new(raw, width), Err(AddressError::WrongHalf(raw)));
+    }
+
+    #[test]
+    fn a_range_starts_where_its_entry_does() {
+        let gpa = PrivateGpa::new(0xFFFF_F000);
+        let starts = [0xFFFF_F000, 0xFFE0_0000, 0xC000_0000, 0, 0, 0];
+        for (level, start) in (0..).zip(starts) {
+            assert_eq!(gpa.start_of_range(level).bits(), start);
+        }
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl IoWidth {
     /// The bits of a register that an access of this width covers.
     #[must_use]
     pub const fn mask(self) -> u64 {
-        u64::MAX >> (64 - 8 * self.bytes() as u32)
+        const MASKS: &[u64; 4] = &[0xFF, 0xFFFF, 0, 0xFFFF_FFFF];
+        MASKS[self as usize & 3]
     }
 }
 
