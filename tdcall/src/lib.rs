@@ -12,16 +12,21 @@
 //! * Only the registers that the leaf uses are loaded, and a VP.VMCALL exposes only the
 //!   registers that its function needs. RBP is never exposed.
 //! * The VMM may write every exposed register, so each is an output to the compiler.
-//! * After a VP.VMCALL, and after TDH.VP.ENTER, registers that the caller did not ask for
-//!   are zero again: no value of the other side lingers.
+//! * After a VP.VMCALL, and after TDH.VP.ENTER, a register that the caller did not ask for
+//!   holds zero or what the caller had in it: no value of the other side lingers.
 //! * Busy answers are retried with a bound; nothing here loops for ever.
 //! * Nothing here panics.
+//!
+//! The functions document registers as `In` and `Out`, units in names and types, and the
+//! statuses beside OPERAND_INVALID that a caller can meet. A leaf that any register image
+//! may be needed for, legal or not, is made by [`guest::call`] and [`host::call`].
 #![no_std]
 #[cfg(test)]
 extern crate std;
 
 #[macro_use]
 mod raw;
+mod error;
 pub mod ghci;
 pub mod guest;
 pub mod host;

@@ -1,16 +1,43 @@
 //! The template: the only place with the TDCALL and SEAMCALL instructions.
 //!
-//! Both instructions take and give everything in general-purpose registers, RAX being
-//! leaf and status. A call site lists what its leaf uses as `asm!` operands; the template
-//! adds RAX, and after the instruction clears the registers in `scrub`.
+//! Both instructions take and give everything in registers, RAX being leaf and status; the
+//! specification's other differences between leaves are differences in *which* registers.
+//! So there is one template, [`tdx_call!`], and its variants say what goes around the
+//! instruction:
 //!
-//! | variant | adds |
+//! | variant | macro | what it adds |
+//! |---|---|---|
+//! | plain | `tdcall!(leaf, in…)`, `seamcall!(leaf, in…)` | the input registers of the leaf, no more |
+//! | with outputs | the same, `inlateout`, `lateout` | the output registers of the leaf. They are taken whatever the status is: some leaves say more about a failure there |
+//! | saved | `vmcall!` (VP.VMCALL) | R12-R15, which the compiler's callers own, are lent out for the length of the call |
+//! | saved, all | `tdcall_all!`, `seamcall_all!` (VP.ENTER of both sides, ReportFatalError, and leaves that this crate does not type) | a whole [`abi::Regs`] in and out; RBX and RBP, which `asm!` can not name, are kept on the stack |
+//!
+//! What else can come of the instruction, and where it is dealt with:
+//!
+//! | event | what the template does |
 //! |---|---|
-//! | `tdcall!` | nothing |
-//! | `seamcall!` | CF = 1 becomes VMFAILINVALID; an exception-table entry, by which the trap handler turns #UD and #GP into software statuses (`arch::extable`, [ABI-H 1.4]) |
+//! | an error with outputs | nothing: outputs are stored on every path, the caller looks at the status |
+//! | SEAMCALL VMfailInvalid: CF = 1, RAX unchanged | RAX becomes SEAMCALL_VMFAILINVALID |
+//! | SEAMCALL #UD, #GP | an exception-table entry leads the trap handler (`arch::extable`) to the instruction behind, with RAX = SEAMCALL_UD or SEAMCALL_GP [ABI-H 1.4] |
+//! | TDCALL #UD, #GP | nothing: whoever executes TDCALL knows that it is in a TD |
+//! | RBP = 0 after TDH.VP.ENTER (module 1.5.01), or kept (later ones) | RBP is on the stack [ABI-H 5.6] |
+//! | RBP of a nested VM after TDG.VP.ENTER | the same |
+//! | OPERAND_BUSY, HOST_PRIORITY busy, RND_NO_ENTROPY | the leaf's function repeats the call with a bound (`retry`) |
 //!
-//! `before` and `after` are for the two calls that pass more registers than `asm!` can
-//! name (RBX is the compiler's): ReportFatalError and VP.ENTER.
+//! # Lending registers
+//!
+//! A VP.VMCALL passes its arguments in R12-R15 and the VMM may write each of them. The
+//! template exchanges each with a *lender*, a register that is not exposed, before the
+//! call and moves it back after it:
+//!
+//! ```text
+//! xchg r14, rdi      R14 = argument, RDI = the caller's R14
+//! tdcall             the VMM writes R14; the module keeps RDI, for it is not in the mask
+//! mov  r14, rdi      R14 = the caller's R14: what the VMM wrote is gone
+//! ```
+//!
+//! That is two instructions a register and no memory, and scrubbing them costs nothing.
+//! A result in such a register is taken out of it first.
 //!
 //! No call site says `nomem`: PAGE.ACCEPT, MapGPA, PAGE.ADD and others change memory.
 
@@ -18,7 +45,7 @@
 macro_rules! tdx_call {
     (
         instruction [$($instruction:literal),*], leaf $leaf:expr,
-        before [$($before:literal),*], after [$($after:literal),*], scrub [$($scrub:literal),*],
+        before [$($before:expr),* $(,)?], after [$($after:expr),* $(,)?],
         $($operands:tt)*
     ) => {{
         let status: u64;
@@ -26,7 +53,6 @@ macro_rules! tdx_call {
             $($before,)*
             $($instruction,)*
             $($after,)*
-            $(concat!("xor ", $scrub, ", ", $scrub),)*
             inlateout("rax") $leaf => status,
             $($operands)*
         );
@@ -34,22 +60,21 @@ macro_rules! tdx_call {
     }};
 }
 
-/// A TDCALL: `tdcall!(leaf, [scrubbed registers], operands)`.
+/// A TDCALL: `tdcall!(leaf, operands)`.
 macro_rules! tdcall {
-    ($leaf:expr, before $before:tt, after $after:tt, scrub $scrub:tt, $($operands:tt)*) => {
+    ($leaf:expr, before $before:tt, after $after:tt, $($operands:tt)*) => {
         tdx_call!(
-            instruction ["tdcall"], leaf $leaf,
-            before $before, after $after, scrub $scrub, $($operands)*
+            instruction ["tdcall"], leaf $leaf, before $before, after $after, $($operands)*
         )
     };
-    ($leaf:expr, $scrub:tt, $($operands:tt)*) => {
-        tdcall!($leaf, before [], after [], scrub $scrub, $($operands)* options(nostack))
+    ($leaf:expr, $($operands:tt)*) => {
+        tdcall!($leaf, before [], after [], $($operands)* options(nostack))
     };
 }
 
 /// A SEAMCALL: `seamcall!(leaf, operands)`.
 macro_rules! seamcall {
-    ($leaf:expr, before $before:tt, after $after:tt, scrub $scrub:tt, $($operands:tt)*) => {
+    ($leaf:expr, before $before:tt, after $after:tt, $($operands:tt)*) => {
         tdx_call!(
             instruction [
                 "771: seamcall",
@@ -61,11 +86,129 @@ macro_rules! seamcall {
                 ".quad 771b, 772b",
                 ".popsection"
             ],
-            leaf $leaf,
-            before $before, after $after, scrub $scrub, $($operands)*
+            leaf $leaf, before $before, after $after, $($operands)*
         )
     };
     ($leaf:expr, $($operands:tt)*) => {
-        seamcall!($leaf, before [], after [], scrub [], $($operands)* options(nostack))
+        seamcall!($leaf, before [], after [], $($operands)* options(nostack))
+    };
+}
+
+/// TDG.VP.VMCALL of a standard GHCI function; gives the module's status and R10.
+///
+/// `lend` names the argument registers, each with its lender and value; `after` clears or
+/// cuts R11. The other form is for functions with results in argument registers: `back` says
+/// how results leave these registers and the callers' values come back.
+macro_rules! vmcall {
+    (
+        mask $mask:expr,
+        lend [$($lent:tt by $lender:tt = $argument:expr),*],
+        after [$($after:literal),*],
+        $($operands:tt)*
+    ) => {
+        vmcall!(
+            mask $mask,
+            swap [$($lent with $lender = $argument => _),*],
+            back [$(concat!("mov ", $lent, ", ", $lender),)* $($after),*],
+            $($operands)*
+        )
+    };
+    (
+        mask $mask:expr,
+        swap [$($lent:tt with $lender:tt = $argument:expr => $result:tt),*],
+        back [$($back:expr),* $(,)?],
+        $($operands:tt)*
+    ) => {{
+        let answer: u64;
+        let status = tdcall!(
+            abi::leaf::tdg::VP_VMCALL,
+            before [$(concat!("xchg ", $lent, ", ", $lender)),*], after [$($back),*],
+            inlateout("rcx") $mask => _,
+            inlateout("r10") 0_u64 => answer,
+            $(inlateout($lender) $argument => $result,)*
+            $($operands)*
+            options(nostack)
+        );
+        (status, answer)
+    }};
+}
+
+/// A call with the whole of a `&mut Regs` except RSP and RBP; RAX comes out in it too.
+/// Nothing of it stays in a register.
+macro_rules! call_all {
+    ($call:ident, $leaf:expr, $regs:expr) => {{
+        let regs: &mut abi::Regs = $regs;
+        let status = $call!(
+            $leaf,
+            before ["push rbp", "push rbx", "push rdi",
+             "mov rcx, [rdi + {rcx}]", "mov rdx, [rdi + {rdx}]", "mov rbx, [rdi + {rbx}]",
+             "mov rsi, [rdi + {rsi}]", "mov r8, [rdi + {r8}]", "mov r9, [rdi + {r9}]",
+             "mov r10, [rdi + {r10}]", "mov r11, [rdi + {r11}]", "mov r12, [rdi + {r12}]",
+             "mov r13, [rdi + {r13}]", "mov r14, [rdi + {r14}]", "mov r15, [rdi + {r15}]",
+             "mov rdi, [rdi + {rdi}]"],
+            after ["push rax", "mov rax, [rsp + 8]",
+             "mov [rax + {rcx}], rcx", "mov [rax + {rdx}], rdx", "mov [rax + {rbx}], rbx",
+             "mov [rax + {rsi}], rsi", "mov [rax + {rdi}], rdi", "mov [rax + {r8}], r8",
+             "mov [rax + {r9}], r9", "mov [rax + {r10}], r10", "mov [rax + {r11}], r11",
+             "mov [rax + {r12}], r12", "mov [rax + {r13}], r13", "mov [rax + {r14}], r14",
+             "mov [rax + {r15}], r15", "pop rax", "add rsp, 8", "pop rbx", "pop rbp",
+             "xor ecx, ecx", "xor edx, edx", "xor esi, esi", "xor edi, edi",
+             "xor r8d, r8d", "xor r9d, r9d", "xor r10d, r10d", "xor r11d, r11d",
+             "xor r12d, r12d", "xor r13d, r13d", "xor r14d, r14d", "xor r15d, r15d"],
+            inlateout("rdi") &raw mut *regs => _,
+            out("rcx") _, out("rdx") _, out("rsi") _, out("r8") _, out("r9") _, out("r10") _,
+            out("r11") _, out("r12") _, out("r13") _, out("r14") _, out("r15") _,
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+            rcx = const core::mem::offset_of!(abi::Regs, rcx),
+            rdx = const core::mem::offset_of!(abi::Regs, rdx),
+            rbx = const core::mem::offset_of!(abi::Regs, rbx),
+            rsi = const core::mem::offset_of!(abi::Regs, rsi),
+            rdi = const core::mem::offset_of!(abi::Regs, rdi),
+            r8 = const core::mem::offset_of!(abi::Regs, r8),
+            r9 = const core::mem::offset_of!(abi::Regs, r9),
+            r10 = const core::mem::offset_of!(abi::Regs, r10),
+            r11 = const core::mem::offset_of!(abi::Regs, r11),
+            r12 = const core::mem::offset_of!(abi::Regs, r12),
+            r13 = const core::mem::offset_of!(abi::Regs, r13),
+            r14 = const core::mem::offset_of!(abi::Regs, r14),
+            r15 = const core::mem::offset_of!(abi::Regs, r15),
+        );
+        regs.rax = status.0;
+        status
+    }};
+}
+
+/// A TDCALL with all registers: `tdcall_all!(leaf, &mut regs)`.
+macro_rules! tdcall_all {
+    ($leaf:expr, $regs:expr) => {
+        call_all!(tdcall, $leaf, $regs)
+    };
+}
+
+/// A SEAMCALL with all registers: `seamcall_all!(leaf, &mut regs)`.
+macro_rules! seamcall_all {
+    ($leaf:expr, $regs:expr) => {
+        call_all!(seamcall, $leaf, $regs)
+    };
+}
+
+/// Clears caller-saved registers in which something came that is not asked for after all:
+/// on the way of an error, the results.
+///
+/// That way is seldom taken. Being instructions, this also keeps it a way of its own: the
+/// compiler does not compute the answers of both ways and choose, which every call would pay.
+macro_rules! forget {
+    ($($register:tt),*) => {
+        // SAFETY: clears registers that are declared.
+        unsafe {
+            core::arch::asm!(
+                $(concat!("xor ", $register, ", ", $register),)*
+                $(out($register) _,)*
+                options(nomem, nostack)
+            );
+        }
     };
 }

@@ -7,25 +7,8 @@
 use abi::leaf::tdh;
 use abi::{Hpa, PageLevel, PrivateGpa, Status};
 
-use super::{LeafError, done, done_or};
+use super::{LeafError, done, done_or, plain_leaf, walking_leaf};
 use crate::retry::while_busy;
-
-/// Repeats a leaf that takes RCX and RDX and gives entry information in both.
-macro_rules! walking_leaf {
-    ($leaf:expr, $rcx:expr, $rdx:expr, $($operands:tt)*) => {{
-        let (status, (rcx, rdx)) = while_busy(|| {
-            let (rcx, rdx): (u64, u64);
-            // SAFETY: RAX, RCX and RDX are written; what the leaf takes is the caller's
-            // promise.
-            let status = unsafe {
-                seamcall!($leaf, inlateout("rcx") $rcx => rcx, inlateout("rdx") $rdx => rdx,
-                          $($operands)*)
-            };
-            (status, (rcx, rdx))
-        });
-        done_or(status, rcx, rdx).map(|()| (rcx, rdx))
-    }};
-}
 
 /// TDH.MEM.SEPT.ADD version 0: adds a SEPT page for the range of `level` (1 = 2 MiB entry and
 /// up) around `gpa`. In RCX, RDX TDR, R8 page.
@@ -47,6 +30,13 @@ pub unsafe fn mem_sept_add(
 
 /// TDH.MEM.PAGE.ADD: copies `source` into `page` and maps it at `gpa`, before MR.FINALIZE;
 /// the address is measured. In RCX, RDX TDR, R8 page, R9 source.
+///
+/// ```compile_fail,E0308
+/// use abi::Hpa;
+/// let (tdr, page, source) = (Hpa::new(0x1000), Hpa::new(0x2000), Hpa::new(0x3000));
+/// // Where the page is in the host is not where it is in the TD.
+/// let _ = unsafe { tdcall::host::mem_page_add(page, tdr, page, source) };
+/// ```
 ///
 /// # Errors
 /// OP_STATE_INCORRECT, EPT_WALK_FAILED, EPT_ENTRY_STATE_INCORRECT, PAGE_METADATA_INCORRECT.
@@ -77,11 +67,7 @@ pub fn mr_extend(gpa: PrivateGpa, tdr: Hpa) -> Result<(), LeafError> {
 /// # Errors
 /// NO_VCPUS, OP_STATE_INCORRECT.
 pub fn mr_finalize(tdr: Hpa) -> Result<(), Status> {
-    let (status, ()) = while_busy(|| {
-        // SAFETY: changes module state alone.
-        (unsafe { seamcall!(tdh::MR_FINALIZE, in("rcx") tdr.bits(),) }, ())
-    });
-    done(status)
+    plain_leaf!(tdh::MR_FINALIZE, in("rcx") tdr.bits(),)
 }
 
 /// TDH.MEM.PAGE.AUG: maps `page` (4 KiB or 2 MiB) at `gpa` as pending. In RCX, RDX TDR, R8.
@@ -111,16 +97,21 @@ pub fn mem_range_block(gpa: PrivateGpa, level: u8, tdr: Hpa) -> Result<(), LeafE
     walking_leaf!(tdh::MEM_RANGE_BLOCK, operand, tdr.bits(),).map(drop)
 }
 
+/// TDH.MEM.RANGE.UNBLOCK: undoes MEM.RANGE.BLOCK, after tracking. In RCX, RDX TDR.
+///
+/// # Errors
+/// EPT_ENTRY_STATE_INCORRECT (not blocked), TLB_TRACKING_NOT_DONE (detail: SEPT_TREE).
+pub fn mem_range_unblock(gpa: PrivateGpa, level: u8, tdr: Hpa) -> Result<(), LeafError> {
+    let operand = gpa.bits() | u64::from(level);
+    walking_leaf!(tdh::MEM_RANGE_UNBLOCK, operand, tdr.bits(),).map(drop)
+}
+
 /// TDH.MEM.TRACK: starts a new TLB epoch. In RCX.
 ///
 /// # Errors
 /// PREVIOUS_TLB_EPOCH_BUSY: a vCPU has not left the TD since the last one.
 pub fn mem_track(tdr: Hpa) -> Result<(), Status> {
-    let (status, ()) = while_busy(|| {
-        // SAFETY: changes module state alone.
-        (unsafe { seamcall!(tdh::MEM_TRACK, in("rcx") tdr.bits(),) }, ())
-    });
-    done(status)
+    plain_leaf!(tdh::MEM_TRACK, in("rcx") tdr.bits(),)
 }
 
 /// A page that left a TD.

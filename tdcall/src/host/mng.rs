@@ -2,22 +2,11 @@
 #![expect(unsafe_code, reason = "SEAMCALL")]
 
 use abi::field::FieldId;
-use abi::leaf::tdh;
+use abi::leaf::{tdh, versioned};
 use abi::{Hpa, Status};
 
-use super::{LeafError, done, done_or};
+use super::{FieldRead, LeafError, done, done_or, plain_leaf};
 use crate::retry::while_busy;
-
-/// Repeats a leaf that gives its answer in RAX alone.
-macro_rules! plain_leaf {
-    ($leaf:expr, $($operands:tt)*) => {{
-        let (status, ()) = while_busy(|| {
-            // SAFETY: the leaf writes RAX alone; what it takes is the caller's promise.
-            (unsafe { seamcall!($leaf, $($operands)*) }, ())
-        });
-        done(status)
-    }};
-}
 
 /// TDH.MNG.CREATE: makes a TD with its TDR in page `tdr` under key `hkid`. In RCX, RDX.
 ///
@@ -83,6 +72,42 @@ pub fn mng_rd(tdr: Hpa, field: FieldId) -> Result<u64, Status> {
     done(status).map(|()| value)
 }
 
+/// TDH.MNG.RD version 1: the same with the id of the next field. In RCX TDR, RDX field; out
+/// RDX next field, R8.
+///
+/// # Errors
+/// As [`mng_rd`]; the null id gives the first field's id.
+pub fn mng_rd_next(tdr: Hpa, field: FieldId) -> Result<FieldRead, Status> {
+    let (status, (next, value)) = while_busy(|| {
+        let (next, value): (u64, u64);
+        // SAFETY: reads module state; RDX and R8 are the outputs.
+        let status = unsafe {
+            seamcall!(versioned(tdh::MNG_RD, 1), in("rcx") tdr.bits(),
+                      inlateout("rdx") field.0 => next, lateout("r8") value,)
+        };
+        (status, (next, value))
+    });
+    FieldRead::from_regs(status, next, value)
+}
+
+/// TDH.MNG.WR: writes the bits `mask` of a field of the TD; `Ok` holds the old value. In RCX
+/// TDR, RDX field, R8 value, R9 mask; out R8.
+///
+/// # Errors
+/// METADATA_FIELD_ID_INCORRECT, METADATA_FIELD_NOT_WRITABLE, METADATA_FIELD_VALUE_NOT_VALID.
+pub fn mng_wr(tdr: Hpa, field: FieldId, value: u64, mask: u64) -> Result<u64, Status> {
+    let (status, old) = while_busy(|| {
+        let old: u64;
+        // SAFETY: writes module state; R8 is the output.
+        let status = unsafe {
+            seamcall!(tdh::MNG_WR, in("rcx") tdr.bits(), in("rdx") field.0,
+                      inlateout("r8") value => old, in("r9") mask,)
+        };
+        (status, old)
+    });
+    done(status).map(|()| old)
+}
+
 /// TDH.MNG.VPFLUSHDONE: no vCPU of the TD is on a processor any more. In RCX.
 ///
 /// # Errors
@@ -97,4 +122,12 @@ pub fn mng_vpflushdone(tdr: Hpa) -> Result<(), Status> {
 /// WBCACHE_NOT_COMPLETE, LIFECYCLE_STATE_INCORRECT.
 pub fn mng_key_freeid(tdr: Hpa) -> Result<(), Status> {
     plain_leaf!(tdh::MNG_KEY_FREEID, in("rcx") tdr.bits(),)
+}
+
+/// TDH.MNG.KEY.RECLAIMID: does nothing, for compatibility. In RCX TDR.
+///
+/// # Errors
+/// None by the leaf itself.
+pub fn mng_key_reclaimid(tdr: Hpa) -> Result<(), Status> {
+    plain_leaf!(tdh::MNG_KEY_RECLAIMID, in("rcx") tdr.bits(),)
 }

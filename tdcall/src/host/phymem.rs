@@ -4,7 +4,7 @@
 use abi::leaf::tdh;
 use abi::{Hpa, Status};
 
-use super::{LeafError, done};
+use super::{LeafError, done, plain_leaf};
 use crate::retry::while_busy;
 
 /// What the module knows of a physical page. [ABI-H 8]
@@ -83,9 +83,5 @@ pub fn phymem_cache_wb() -> Result<(), Status> {
 /// # Errors
 /// OPERAND_INVALID, PAGE_METADATA_INCORRECT.
 pub fn phymem_page_wbinvd(page_with_hkid: u64) -> Result<(), Status> {
-    let (status, ()) = while_busy(|| {
-        // SAFETY: changes no memory content that the caller may see.
-        (unsafe { seamcall!(tdh::PHYMEM_PAGE_WBINVD, in("rcx") page_with_hkid,) }, ())
-    });
-    done(status)
+    plain_leaf!(tdh::PHYMEM_PAGE_WBINVD, in("rcx") page_with_hkid,)
 }

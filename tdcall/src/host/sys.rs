@@ -1,11 +1,10 @@
 //! TDH.SYS.*: bringing the module up. [ABI-H 3.5]
 #![expect(unsafe_code, reason = "SEAMCALL")]
 
-use abi::field::FieldId;
 use abi::leaf::tdh;
 use abi::{Hpa, Status};
 
-use super::{LeafError, done, done_or};
+use super::{LeafError, done, done_or, plain_leaf};
 use crate::retry::while_busy;
 
 /// TDH.SYS.INIT: once. In RCX = 0; on a CPUID error RCX = leaf | sub-leaf << 32, RDX mask.
@@ -41,18 +40,6 @@ pub fn sys_lp_init() -> Result<(), LeafError> {
     done_or(status, rcx, rdx)
 }
 
-/// TDH.SYS.RD: reads a global field. In RDX field; out R8 value, RDX next field.
-///
-/// # Errors
-/// METADATA_FIELD_ID_INCORRECT, SYS_LP_INIT_NOT_DONE.
-pub fn sys_rd(field: FieldId) -> Result<u64, Status> {
-    let value: u64;
-    // SAFETY: reads module state; RDX and R8 are outputs.
-    let status =
-        unsafe { seamcall!(tdh::SYS_RD, inlateout("rdx") field.0 => _, lateout("r8") value,) };
-    done(status).map(|()| value)
-}
-
 /// TDH.SYS.CONFIG: tells the TDMRs. In RCX array of TDMR_INFO addresses (512-aligned), RDX
 /// their number, R8 the global private HKID.
 ///
@@ -62,15 +49,8 @@ pub fn sys_rd(field: FieldId) -> Result<u64, Status> {
 /// # Safety
 /// The PAMT areas that the TDMR_INFOs name become the module's for ever.
 pub unsafe fn sys_config(tdmr_infos: Hpa, count: usize, hkid: u16) -> Result<(), Status> {
-    let (status, ()) = while_busy(|| {
-        // SAFETY: reads the array; what it gives away is the caller's promise.
-        let status = unsafe {
-            seamcall!(tdh::SYS_CONFIG, in("rcx") tdmr_infos.bits(), in("rdx") count as u64,
-                      in("r8") u64::from(hkid),)
-        };
-        (status, ())
-    });
-    done(status)
+    plain_leaf!(tdh::SYS_CONFIG, in("rcx") tdmr_infos.bits(), in("rdx") count as u64,
+                in("r8") u64::from(hkid),)
 }
 
 /// TDH.SYS.KEY.CONFIG: once on each package.
@@ -78,11 +58,7 @@ pub unsafe fn sys_config(tdmr_infos: Hpa, count: usize, hkid: u16) -> Result<(),
 /// # Errors
 /// SYS_KEY_CONFIG_NOT_PENDING, KEY_GENERATION_FAILED.
 pub fn sys_key_config() -> Result<(), Status> {
-    let (status, ()) = while_busy(|| {
-        // SAFETY: changes module state alone.
-        (unsafe { seamcall!(tdh::SYS_KEY_CONFIG,) }, ())
-    });
-    done(status)
+    plain_leaf!(tdh::SYS_KEY_CONFIG,)
 }
 
 /// TDH.SYS.TDMR.INIT: initialises the next piece of a TDMR's PAMT; `Ok` holds the first
