@@ -125,8 +125,10 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         "mov r15, [rdi + {r15}]",
         "mov rdi, [rdi + {rdi}]",
         // GIF is 0, so IF = 1 lets nothing in here; it lets interrupts end the run of a
-        // guest with V_INTR_MASKING.
+        // guest with V_INTR_MASKING. The NOP ends the shadow of STI, which QEMU 7.2 would hand
+        // to the guest, whose own STI then casts none. [SVM B1.7]
         "sti",
+        "nop",
         "vmrun rax",
         "cli",
         "vmsave rax",

@@ -58,7 +58,8 @@ pub const CR4_INIT: u64 = CR4_MCE;
 /// EFER system-call enable.
 pub const EFER_SCE: u64 = 1 << 0;
 /// EFER long mode active.
-pub const EFER_LMA: u64 = 1 << 10;
+pub const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
 /// EFER SVM enable: the VMCB's EFER has it, the guest's does not.
 pub const EFER_SVME: u64 = 1 << 12;
 /// EFER after TDH.VP.INIT, as the guest reads it: SCE, LME, NXE. [ABI-G 6]
@@ -157,14 +158,19 @@ pub const fn clts(cr0: u64) -> u64 {
     cr0 & !CR0_TS
 }
 
-/// The EFER that a guest reads from the VMCB's `efer`.
+/// The EFER that a guest reads from the VMCB's `efer`: LME is always 1.
 pub const fn read_efer(efer: u64) -> u64 {
-    efer & !EFER_SVME
+    efer & !EFER_SVME | EFER_LME
 }
 
-/// EFER after CR0 became `cr0`: LMA follows PG, because LME is always 1.
+/// EFER in the VMCB after CR0 became `cr0`: LMA follows PG, because LME is always 1.
+///
+/// LME itself stays out of the VMCB while PG is 0, where it has no effect: QEMU does not
+/// restore the host's CR0 at an exit from a guest with LME = 1, PG = 0 and PAE = 0, which is
+/// a TD's initial state. [SVM B1.24]
 pub const fn efer_for_cr0(efer: u64, cr0: u64) -> u64 {
-    if cr0 & CR0_PG != 0 { efer | EFER_LMA } else { efer & !EFER_LMA }
+    const LONG: u64 = EFER_LME | EFER_LMA;
+    if cr0 & CR0_PG != 0 { efer | LONG } else { efer & !LONG }
 }
 
 /// WRMSR of `new` to EFER, which the guest reads as `old`: only SCE may change, and
