@@ -13,7 +13,7 @@
 //! asks for a conversion.
 
 use abi::exit::ExtendedQualification;
-use abi::{Gpa, GpaWidth, PageLevel, PrivateGpa, Regs, SharedGpa, Status};
+use abi::{Gpa, PageLevel, PrivateGpa, Regs, SharedGpa, Status};
 use tdcall::host::LeafError;
 
 use crate::end::{Death, End};
@@ -139,17 +139,11 @@ pub fn with_sept(
             _ => break,
         };
         let page = vmm.pool.small().ok_or(Failure::OutOfMemory("secure EPT pages"))?;
-        let sept = vmm.module.mem_sept_add(range_start(gpa, level), level, td.tdr, page);
+        let sept = vmm.module.mem_sept_add(gpa.start_of_range(level), level, td.tdr, page);
         sept.map_err(Failure::leaf("TDH.MEM.SEPT.ADD"))?;
         added = add(vmm);
     }
     added.map_err(Failure::leaf(leaf))
-}
-
-/// Where the range starts that a SEPT entry of `level` covers.
-fn range_start(gpa: PrivateGpa, level: u8) -> PrivateGpa {
-    let bytes = abi::PAGE_SIZE << (9 * u32::from(level.min(4)));
-    PrivateGpa::try_new(gpa.bits() & !(bytes - 1), GpaWidth::Bits52).unwrap_or(gpa)
 }
 
 /// A page to add, the spare one first.

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use abi::Hpa;
+use abi::{GpaWidth, Hpa};
 
 use super::*;
 use crate::fakes::{FakeCpu, FakeDevices, FakeMemory, FakeModule, pool};
