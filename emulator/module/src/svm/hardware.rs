@@ -141,6 +141,17 @@ impl Machine for Hardware {
         }
     }
 
+    // A walk reads and writes single entries: no copy by string instructions for them.
+    fn read_u64(&self, hpa: u64) -> u64 {
+        if self.ram.holds(hpa, 8) { self.identity.read_u64(hpa) } else { 0 }
+    }
+
+    fn write_u64(&mut self, hpa: u64, value: u64) {
+        if self.ram.holds(hpa, 8) {
+            self.identity.write_u64(hpa, value);
+        }
+    }
+
     fn zero(&mut self, hpa: u64, len: u64) {
         const CHUNK: u64 = 4096;
         const ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];

@@ -17,7 +17,7 @@ pub(super) fn forever(mut vmm: Vmm, mut module: Module, mut hardware: Hardware, 
     loop {
         let flush = hardware.take_tlb_is_stale();
         vmm.run(host, hardware.vmm_root(), flush);
-        if let Next::Seamcall(length) = vmm_exit::handle(&mut vmm, &mut hardware) {
+        if let Next::Seamcall(length) = vmm_exit::handle(&mut vmm, &module, &mut hardware) {
             seamcall(&mut vmm, &mut module, &mut hardware, host);
             inject::finish_instruction(vmm.vmcb.get(), length);
         }

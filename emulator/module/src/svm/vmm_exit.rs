@@ -13,7 +13,9 @@ use super::memory::GuestPhysical;
 use super::vmcb::{cr0, cr4, efer};
 use super::vmm::Vmm;
 use super::vmm_map::View;
+use crate::Module;
 use crate::machine::Machine;
+use crate::pamt::PageType;
 
 /// What the run loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl GuestPhysical for VmmMemory<'_> {
 }
 
 /// Handles the exit that the VMM stopped with.
-pub(super) fn handle(vmm: &mut Vmm, hardware: &mut Hardware) -> Next {
+pub(super) fn handle(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware) -> Next {
     let control = &vmm.vmcb.get().control;
     let exit = Exit::parse(control);
     let interrupted = Event::interrupted(control.exit_int_info);
@@ -54,7 +56,7 @@ pub(super) fn handle(vmm: &mut Vmm, hardware: &mut Hardware) -> Next {
         Exit::Cr4Write => write_cr4(vmm, hardware),
         Exit::CrRead => read_cr(vmm, hardware),
         Exit::SvmInstruction => inject(vmm, Event::UD),
-        Exit::NestedPageFault(fault) => nested_page_fault(vmm, hardware, fault.gpa),
+        Exit::NestedPageFault(fault) => nested_page_fault(vmm, module, hardware, fault.gpa),
         Exit::Shutdown => shutdown(vmm),
         other => log::die(format_args!("the VMM stopped with {other:x?}")),
     }
@@ -194,12 +196,24 @@ pub(super) fn write_gpr(gprs: &mut Regs, gpr: Gpr, value: u64, bits: u8) {
     };
 }
 
-fn nested_page_fault(vmm: &mut Vmm, hardware: &mut Hardware, gpa: u64) {
+fn nested_page_fault(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware, gpa: u64) {
     if hardware.vmm_touched(gpa) == View::Own {
         return;
     }
     let rip = vmm.vmcb.get().save.rip;
-    log::line(format_args!("the VMM touched {gpa:#x}, which is not its own, at rip {rip:#x}"));
+    let slot = module.pamt_walk(hardware, gpa).filter(|slot| slot.page_type().is_owned());
+    match slot {
+        Some(slot) if slot.page_type() == PageType::TDR => {
+            log::line(format_args!("the VMM touched {gpa:#x}, a TD's TDR, at rip {rip:#x}"));
+        }
+        Some(slot) => log::line(format_args!(
+            "the VMM touched {gpa:#x}, owned by the TD of TDR {:#x}, at rip {rip:#x}",
+            slot.owner()
+        )),
+        None => log::line(format_args!(
+            "the VMM touched {gpa:#x}, owned by the module, at rip {rip:#x}"
+        )),
+    }
     vmm.was_stopped = true;
     inject(vmm, Event::MC);
 }

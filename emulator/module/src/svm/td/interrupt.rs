@@ -8,6 +8,8 @@
 //! pending may come one instruction early, if the instruction after STI made a nested
 //! page fault. Nothing in a TD can rely on `sti; hlt` anyway [ABI-G 16.42].
 
+use core::mem::offset_of;
+
 use abi::ExitReason;
 
 use super::super::cpu;
@@ -61,14 +63,20 @@ impl Td<'_> {
     /// The VMM's NMI waits for the guest to fetch VE_INFO and for the end of an NMI
     /// handler.
     fn prepare_nmi(&mut self) {
-        let mut tdvps = Tdvps::load(self.hardware, self.vcpu.id.tdvpr);
+        let tdvpr = self.vcpu.id.tdvpr;
+        let mut pend_nmi = [0];
+        self.hardware.read(tdvpr + offset_of!(Tdvps, pend_nmi) as u64, &mut pend_nmi);
+        if pend_nmi == [0] {
+            return;
+        }
+        let mut tdvps = Tdvps::load(self.hardware, tdvpr);
         let is_open = self.vcpu.state.get().nmi == NmiState::Open as u64;
         let is_free = self.vcpu.vmcb.get().control.event_injection == 0;
-        if tdvps.pend_nmi == 0 || tdvps.ve_info.valid != 0 || !is_open || !is_free {
+        if tdvps.ve_info.valid != 0 || !is_open || !is_free {
             return;
         }
         tdvps.pend_nmi = 0;
-        tdvps.store(self.hardware, self.vcpu.id.tdvpr);
+        tdvps.store(self.hardware, tdvpr);
         self.vcpu.state.get().nmi = NmiState::Blocked as u64;
         self.vcpu.vmcb.get().control.event_injection = Event::NMI.0;
     }
