@@ -77,7 +77,7 @@ fn a_hang_is_ended_by_the_watchdog_of_the_vmm() {
 #[test]
 fn a_hang_without_a_watchdog_is_ended_by_the_deadline() {
     let config = "timeout=0".to_owned();
-    let timeout = Duration::from_secs(4);
+    let timeout = Duration::from_secs(10);
     let options = fixture::options("hang-deadline", "hang");
     let report = fixture::boot(&Options { config, timeout, ..options });
     assert_eq!(report.exit, Exit::TimedOut, "{report:#?}");

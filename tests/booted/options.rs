@@ -12,7 +12,8 @@ fn another_image_boots_the_same_way() {
     fs::copy(paths::image("hello"), &path).unwrap();
     let output = fixture::run("option-image", &["--image", path.to_str().unwrap()]);
     let console = String::from_utf8_lossy(&output.stdout);
-    assert!(console.contains("hello"), "{console}");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(console.contains("hello from a trust domain"), "{console}");
 }
 
 #[test]

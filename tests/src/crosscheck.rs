@@ -4,6 +4,7 @@
 //! * Counts of #VEs, TDCALLs and VP.VMCALLs: kept by the kernel, and by the module.
 //! * Memory: the VMM got every page back that it had given to the trust domain.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use abi::{Counts, leaf::tdg};
@@ -19,8 +20,8 @@ const MODULE_COUNTS: &str = "module: counts at vp_info ";
 /// What was agreed on.
 #[derive(Clone, Debug)]
 pub struct Agreement {
-    /// What the kernel and the module both counted.
-    pub counts: Counts,
+    /// What the kernel and the module both counted; nothing if the kernel keeps no counts.
+    pub counts: Option<Counts>,
     /// The VMM's own line about the pages it got back.
     pub reclaimed: String,
 }
@@ -43,8 +44,17 @@ pub struct Difference {
     sides: [(&'static str, String); 2],
 }
 
+/// Who runs in the trust domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Ours: it must print its counts.
+    Ours,
+    /// Any: if it prints counts, they must be right.
+    Any,
+}
+
 /// Compares; `mrtd` is what the image file says it must be, in lower-case hex.
-pub fn compare(report: &Report, mrtd: &str) -> Result<Agreement, Vec<Difference>> {
+pub fn compare(report: &Report, mrtd: &str, kernel: Kernel) -> Result<Agreement, Vec<Difference>> {
     let mut differences = Vec::new();
     let vmm_line = |prefix: &str| {
         report.vmm_log.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or("(no line)")
@@ -58,16 +68,16 @@ pub fn compare(report: &Report, mrtd: &str) -> Result<Agreement, Vec<Difference>
         let expected = ("expected", "reclaimed …, none left");
         differences.push(Difference::new("pages", expected, ("VMM", reclaimed)));
     }
-    let counts = match counted(report) {
-        Ok([kernel, module]) => {
-            differences.extend(count_differences(&kernel, &module));
-            kernel
+    let line = report.console.lines().rev().find_map(|line| line.strip_prefix(KERNEL_COUNTS));
+    let counts = line.map(Counts::parse);
+    match counts {
+        Some(counts) => differences.extend(count_differences(&counts, report)),
+        None if kernel == Kernel::Any => {}
+        None => {
+            let expected = ("expected", "a line");
+            differences.push(Difference::new("counts", expected, ("kernel", "none")));
         }
-        Err(missing) => {
-            differences.push(missing);
-            Counts::new()
-        }
-    };
+    }
     if differences.is_empty() {
         Ok(Agreement { counts, reclaimed: reclaimed.to_owned() })
     } else {
@@ -75,11 +85,8 @@ pub fn compare(report: &Report, mrtd: &str) -> Result<Agreement, Vec<Difference>
     }
 }
 
-/// The same stretch of the run as the kernel and as the module counted it.
-fn counted(report: &Report) -> Result<[Counts; 2], Difference> {
-    let missing = |what: &str, who| Difference::new(what, ("expected", "a line"), (who, "none"));
-    let line = report.console.lines().rev().find_map(|line| line.strip_prefix(KERNEL_COUNTS));
-    let kernel = Counts::parse(line.ok_or_else(|| missing("counts", "kernel"))?);
+/// What the module counted while the kernel counted `kernel`.
+fn counted_by_module(kernel: &Counts, report: &Report) -> Result<Counts, Difference> {
     let snapshots: Vec<Counts> = report
         .module_log
         .lines()
@@ -87,31 +94,36 @@ fn counted(report: &Report) -> Result<[Counts; 2], Difference> {
         .collect();
     // The kernel starts to count when its first VP.INFO returns and counts the later
     // ones; boot's are the snapshots before.
-    let later = usize::try_from(kernel.tdcall(tdg::VP_INFO)).unwrap_or(usize::MAX);
-    let snapshot = |back: usize| snapshots.len().checked_sub(back).and_then(|i| snapshots.get(i));
-    let last = snapshot(1).ok_or_else(|| missing("counts", "module"))?;
-    let first = snapshot(later.saturating_add(1)).ok_or_else(|| {
-        let seen = snapshots.len().to_string();
-        Difference::new("VP.INFO calls", ("kernel", &(later + 1).to_string()), ("module", &seen))
-    })?;
-    Ok([kernel, last.since(first)])
+    let calls =
+        usize::try_from(kernel.tdcall(tdg::VP_INFO)).unwrap_or(usize::MAX).saturating_add(1);
+    let first = snapshots.len().checked_sub(calls).and_then(|index| snapshots.get(index));
+    if let (Some(first), Some(last)) = (first, snapshots.last()) {
+        return Ok(last.since(first));
+    }
+    let [made, seen] = [calls, snapshots.len()].map(|number| number.to_string());
+    Err(Difference::new("VP.INFO calls", ("kernel", &made), ("module", &seen)))
 }
 
-fn count_differences(kernel: &Counts, module: &Counts) -> Vec<Difference> {
-    let [left, right] = [kernel.to_string(), module.to_string()];
-    let value = |text: &str, name: &str| {
-        let words = text.split(' ').filter_map(|word| word.split_once('='));
-        words.into_iter().find(|(n, _)| *n == name).map_or("0", |(_, value)| value).to_owned()
+/// A row for each counter that is not the same on both sides.
+fn count_differences(kernel: &Counts, report: &Report) -> Vec<Difference> {
+    let module = match counted_by_module(kernel, report) {
+        Ok(module) => module,
+        Err(difference) => return vec![difference],
     };
-    let all = left.split(' ').chain(right.split(' '));
-    let mut names: Vec<&str> = all.filter_map(|w| w.split_once('=')).map(|(n, _)| n).collect();
-    names.sort_unstable();
-    names.dedup();
-    let row = |name| {
-        let [kernel, module] = [value(&left, name), value(&right, name)];
-        (kernel != module).then(|| Difference::new(name, ("kernel", &kernel), ("module", &module)))
+    let [left, right] = [kernel, &module].map(|counts| by_name(&counts.to_string()));
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let row = |name: &String| {
+        let [kernel, module] =
+            [&left, &right].map(|side| side.get(name).map_or("0", String::as_str));
+        (kernel != module).then(|| Difference::new(name, ("kernel", kernel), ("module", module)))
     };
     names.into_iter().filter_map(row).collect()
+}
+
+/// The words `name=count` of the text form.
+fn by_name(counts: &str) -> BTreeMap<String, String> {
+    let words = counts.split(' ').filter_map(|word| word.split_once('='));
+    words.map(|(name, count)| (name.to_owned(), count.to_owned())).collect()
 }
 
 impl Difference {
@@ -162,8 +174,8 @@ mod tests {
 
     #[test]
     fn equal_witnesses_agree() {
-        let agreement = compare(&report(), "abc").unwrap();
-        assert_eq!(agreement.counts.ve(30), 2);
+        let agreement = compare(&report(), "abc", Kernel::Ours).unwrap();
+        assert_eq!(agreement.counts.map(|counts| counts.ve(30)), Some(2));
         assert_eq!(agreement.reclaimed, "77 pages, none left");
     }
 
@@ -171,21 +183,24 @@ mod tests {
     fn each_counter_that_differs_is_a_row() {
         let mut report = report();
         report.console = report.console.replace("ve.30=2", "ve.30=3 ve.10=1");
-        let differences = compare(&report, "abc").unwrap_err();
+        let differences = compare(&report, "abc", Kernel::Ours).unwrap_err();
         let rows = ["ve.10kernel:1module:0", "ve.30kernel:3module:2"];
         assert_eq!(lines(&differences), rows);
     }
 
     #[test]
     fn another_measurement_is_a_difference() {
-        assert_eq!(lines(&compare(&report(), "abd").unwrap_err()), ["mrtdimage:abdmodule:abc"]);
+        assert_eq!(
+            lines(&compare(&report(), "abd", Kernel::Ours).unwrap_err()),
+            ["mrtdimage:abdmodule:abc"]
+        );
     }
 
     #[test]
     fn pages_that_stay_behind_are_a_difference() {
         let mut report = report();
         report.vmm_log = report.vmm_log.replace("none left", "2 left");
-        assert_eq!(compare(&report, "abc").unwrap_err().len(), 1);
+        assert_eq!(compare(&report, "abc", Kernel::Ours).unwrap_err().len(), 1);
     }
 
     #[test]
@@ -193,7 +208,7 @@ mod tests {
         let without = |silence: fn(&mut Report)| {
             let mut report = report();
             silence(&mut report);
-            compare(&report, "abc").unwrap_err().len()
+            compare(&report, "abc", Kernel::Ours).unwrap_err().len()
         };
         assert_eq!(without(|report| report.console.clear()), 1);
         assert_eq!(without(|report| report.module_log.clear()), 1);
@@ -201,10 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn only_our_own_kernel_must_keep_counts() {
+        let mut silent = report();
+        silent.console.clear();
+        assert!(compare(&silent, "abc", Kernel::Any).unwrap().counts.is_none());
+        let mut wrong = report();
+        wrong.console = wrong.console.replace("ve.30=2", "ve.30=3");
+        assert!(compare(&wrong, "abc", Kernel::Any).is_err());
+    }
+
+    #[test]
     fn a_kernel_that_claims_more_calls_than_were_made_is_caught() {
         let mut report = report();
         report.console = report.console.replace("tdcall.1=2", "tdcall.1=9");
-        let differences = compare(&report, "abc").unwrap_err();
+        let differences = compare(&report, "abc", Kernel::Ours).unwrap_err();
         assert_eq!(lines(&differences), ["VP.INFOcallskernel:10module:4"]);
     }
 }
