@@ -12,7 +12,7 @@ use core::mem::offset_of;
 
 use abi::Regs;
 
-use super::vmcb::Vmcb;
+use super::vmcb::{Control, Vmcb};
 
 /// A guest, for the switch.
 #[repr(C)]
@@ -125,12 +125,18 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         "mov r15, [rdi + {r15}]",
         "mov rdi, [rdi + {rdi}]",
         // GIF is 0, so IF = 1 lets nothing in here; it lets interrupts end the run of a
-        // guest with V_INTR_MASKING. The NOP ends the shadow of STI, which QEMU 7.2 would hand
-        // to the guest, whose own STI then casts none. [SVM B1.7]
+        // guest with V_INTR_MASKING. QEMU 7.2 ignores the shadow in the VMCB, but hands the
+        // shadow of this STI to the guest, whose own STI then casts none: so the guest gets
+        // it if it has one, and else a NOP ends it. [SVM B1.7]
+        "test byte ptr [rax + {shadow}], 1",
+        "jnz 2f",
         "sti",
         "nop",
         "vmrun rax",
-        "cli",
+        "jmp 3f",
+        "2: sti",
+        "vmrun rax",
+        "3: cli",
         "vmsave rax",
         "push rdi",
         // QEMU leaves the guest's CR0 in place, paging off, at an exit from a guest with
@@ -184,6 +190,7 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         gprs = const offset_of!(Guest, gprs),
         xsave = const offset_of!(Guest, xsave),
         xcr0 = const offset_of!(Guest, xcr0),
+        shadow = const offset_of!(Vmcb, control) + offset_of!(Control, interrupt_shadow),
         host_vmcb = const offset_of!(Host, vmcb),
         host_xcr0 = const offset_of!(Host, xcr0),
         host_cr0 = const offset_of!(Host, cr0),

@@ -3,10 +3,6 @@
 //! A virtual interrupt is injected by EVENTINJ when the vCPU can take it. When it
 //! cannot, a dummy V_IRQ with its intercept makes an exit as soon as it can: never a
 //! real one, since that aborts some QEMUs. [SVM B1.1]
-//!
-//! QEMU 7.2 forgets the shadow of STI at VMRUN [SVM B1.7]: there an interrupt that was
-//! pending may come one instruction early, if the instruction after STI made a nested
-//! page fault. Nothing in a TD can rely on `sti; hlt` anyway [ABI-G 16.42].
 
 use core::mem::offset_of;
 
