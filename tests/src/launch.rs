@@ -278,7 +278,7 @@ mod tests {
         Options {
             machine,
             image: "a,b.fd".into(),
-            memory_bytes: 64 << 20,
+            memory_bytes: 16 << 20,
             attributes: 1 << 28,
             gpaw: 48,
             config: "timeout=500".into(),
