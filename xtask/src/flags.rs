@@ -56,6 +56,16 @@ xflags::xflags! {
         /// Builds all images, and those of the tests, without running anything.
         cmd build {
         }
+        /// Measures.
+        cmd bench {
+            /// Instructions that TDX calls cost, beside those of other crates.
+            ///
+            /// Exit codes: 0 as cheap as it has to be, 1 not, 2 environment.
+            cmd calls {
+                /// Write the counts here too, as JSON.
+                optional --json file: PathBuf
+            }
+        }
         /// Checks the rules of the house that clippy cannot.
         cmd tidy {
         }

@@ -32,6 +32,7 @@ const MAY_BE_UNSAFE: [(&str, &str); 8] = [
     ("emulator/vmm/src/", "main"),
     ("emulator/vmm/src/bare/", "*"),
     ("tests/payloads/src/bin/", "*"),
+    ("tests/bench/", "*"),
 ];
 
 /// Folders in which every file is one leaf.
