@@ -91,6 +91,7 @@ pub enum XtaskCmd {
     Image(Image),
     Test(Test),
     Build(Build),
+    Bench(Bench),
     Tidy(Tidy),
     Ci(Ci),
 }
@@ -121,6 +122,21 @@ pub struct Test {
 
 #[derive(Debug)]
 pub struct Build;
+
+#[derive(Debug)]
+pub struct Bench {
+    pub subcommand: BenchCmd,
+}
+
+#[derive(Debug)]
+pub enum BenchCmd {
+    Calls(Calls),
+}
+
+#[derive(Debug)]
+pub struct Calls {
+    pub json: Option<PathBuf>,
+}
 
 #[derive(Debug)]
 pub struct Tidy;
