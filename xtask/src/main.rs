@@ -4,6 +4,7 @@
 //! `tests`, which the booted tests use too.
 
 mod bare;
+mod bench;
 mod build;
 mod ci;
 mod flags;
@@ -16,7 +17,7 @@ mod values;
 
 use std::process::ExitCode;
 
-use flags::XtaskCmd;
+use flags::{BenchCmd, XtaskCmd};
 use harness::{paths, verdict};
 use xshell::Shell;
 
@@ -36,6 +37,9 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
         XtaskCmd::Image(flags) => image::run(&sh, &flags),
         XtaskCmd::Test(flags) => test::run(&sh, &flags),
         XtaskCmd::Build(_) => build::run(&sh),
+        XtaskCmd::Bench(flags) => match flags.subcommand {
+            BenchCmd::Calls(flags) => bench::calls(&sh, &flags),
+        },
         XtaskCmd::Tidy(_) => tidy::run(),
         XtaskCmd::Ci(flags) => ci::run(&sh, &flags),
     }
