@@ -1,0 +1,93 @@
+//! The ways in which a SEAMCALL ends, and RBP.
+
+use abi::{Gpr, Regs, Status};
+use bench::seam::Ending;
+use bench::subject::Profile;
+
+use crate::expect::{kept, module, run, run_as};
+
+/// Rows of all variants: plain, with outputs, with all registers.
+const VARIANTS: [&str; 6] = [
+    "tdh_mng_key_config",
+    "tdh_sys_rd",
+    "tdh_mem_page_add",
+    "tdh_phymem_page_reclaim",
+    "vp_enter",
+    "host_call",
+];
+
+#[test]
+fn vmfailinvalid_ud_and_gp_are_told_apart() {
+    let endings = [
+        (Ending::Invalid, "8000ff00ffff0000"),
+        (Ending::Fault(6), "8000ff0000000006"),
+        (Ending::Fault(13), "8000ff000000000d"),
+    ];
+    for (ending, status) in endings {
+        let run = run(&mut module(|_: &mut Regs| ending));
+        for name in VARIANTS {
+            let row = run.row(name).unwrap();
+            assert_eq!(row.calls.len(), 1, "{name}");
+            kept(row);
+            let result = run.result(name).unwrap();
+            assert!(result.contains(status), "{name}: {result}");
+        }
+    }
+}
+
+#[test]
+fn a_call_without_a_module_changes_no_register_image() {
+    let run = run(&mut module(|_: &mut Regs| Ending::Invalid));
+    let image = run.result("host_call registers").unwrap();
+    assert!(image.contains("rcx: 101,") && image.contains("r15: 10f"), "{image}");
+    assert!(image.contains("rax: 8000ff00ffff0000"), "{image}");
+}
+
+#[test]
+fn a_td_exit_gives_all_registers_and_leaves_none_behind() {
+    for profile in [Profile::Release, Profile::Shipped] {
+        // The module of 1.5.01 clears RBP, a later one keeps it; a hostile TD fills it.
+        for rbp in [Some(0), None, Some(0xBADF_00D0_0000_0005)] {
+            let run = run_as(
+                profile,
+                &mut module(|regs: &mut Regs| {
+                    if regs.rax != 0 {
+                        regs.rax = Status::OPERAND_INVALID.0;
+                        return Ending::Done;
+                    }
+                    let own = *regs;
+                    for gpr in Gpr::ALL {
+                        regs[gpr] = 0xBADF_00D0_0000_0000 | gpr as u64;
+                    }
+                    (regs.rax, regs.rsp, regs.rbp) = (77, own.rsp, rbp.unwrap_or(own.rbp));
+                    Ending::Done
+                }),
+            );
+            let row = run.row("vp_enter").unwrap();
+            kept(row);
+            for gpr in Gpr::ALL {
+                assert_ne!(row.exit[gpr] >> 32, 0xBADF_00D0, "{gpr:?}");
+            }
+            let image = run.result("vp_enter registers").unwrap();
+            for part in ["rax: 4d", "rbx: badf00d000000003", "rdi: badf00d000000007", "rbp: 105"] {
+                assert!(image.contains(part), "{image}");
+            }
+        }
+    }
+}
+
+#[test]
+fn vp_enter_passes_every_register_and_the_vcpu_in_rcx() {
+    let run = run(&mut module(|regs: &mut Regs| {
+        regs.rax = Status::OP_STATE_INCORRECT.0;
+        Ending::Done
+    }));
+    let passed = run.row("vp_enter").unwrap().calls[0].regs;
+    assert_eq!((passed.rax, passed.rcx), (0, 0x9A_6000));
+    for gpr in Gpr::ALL {
+        if !matches!(gpr, Gpr::Rax | Gpr::Rcx | Gpr::Rsp | Gpr::Rbp) {
+            assert_eq!(passed[gpr], 0x100 + gpr as u64, "{gpr:?}");
+        }
+    }
+    assert!(run.result("vp_enter").unwrap().contains("c000060800000000"));
+}
