@@ -25,7 +25,8 @@ pub fn cr2() -> u64 {
 #[must_use]
 pub fn rdtsc() -> u64 {
     let (low, high): (u64, u64);
-    // SAFETY: RDTSC has no effect but on its two outputs.
-    unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nomem, nostack)) };
+    // SAFETY: RDTSC has no effect but on its two outputs. Not `nomem`, or the compiler may
+    // move it past the work that it is to measure.
+    unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nostack)) };
     high << 32 | low
 }
