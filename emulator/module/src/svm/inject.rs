@@ -64,6 +64,7 @@ impl Event {
         match event >> TYPE_SHIFT & TYPE_MASK {
             _ if event & VALID == 0 => Self::NONE,
             kind::SOFTWARE => Self::NONE,
+            kind::EXCEPTION if matches!(event as u8, 3 | 4) => Self::NONE,
             // An interrupt taken through V_IRQ is reported as an exception. [SVM B1.5]
             kind::EXCEPTION if event as u8 >= 32 => Self::interrupt(event as u8),
             _ => Self(event | error),
@@ -150,6 +151,7 @@ mod tests {
             (0x5_8000_0B0D, 0x5_8000_0B0D),
             (0x5_8000_0306, 0x8000_0306),
             (0x8000_0481, 0),
+            (0x8000_0303, 0),
             (0x8000_0355, 0x8000_0055),
             (0x8000_0202, 0x8000_0202),
         ] {
