@@ -47,7 +47,7 @@ impl FieldId {
     /// Element `index` of the field.
     #[must_use]
     pub const fn element(self, index: u32) -> Self {
-        Self(self.0 + index as u64)
+        Self(self.0.wrapping_add(index as u64))
     }
 }
 

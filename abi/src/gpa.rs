@@ -266,7 +266,7 @@ impl Hpa {
     /// Whether the address is a multiple of `alignment`, a power of two.
     #[must_use]
     pub const fn is_aligned_to(self, alignment: u64) -> bool {
-        self.0 & (alignment - 1) == 0
+        self.0 & alignment.wrapping_sub(1) == 0
     }
 }
 

@@ -21,6 +21,17 @@
 //! statuses beside OPERAND_INVALID that a caller can meet. A leaf that any register image
 //! may be needed for, legal or not, is made by [`guest::call`] and [`host::call`].
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 #[cfg(test)]
 extern crate std;
 

@@ -16,7 +16,7 @@ pub(crate) fn while_busy<T>(mut call: impl FnMut() -> (Status, T)) -> (Status, T
         if answer.0.is_success() {
             return answer;
         }
-        left -= 1;
+        left = left.saturating_sub(1);
         if left == 0 || !answer.0.is_busy() {
             return answer;
         }

@@ -12,7 +12,7 @@ const HAS_PAGE: u64 = 1 << 63;
 
 /// ReportFatalError with `text` in registers, lowest byte first, padded with zeros, and an
 /// error `code` in R12, whose low 16 bits should be 0 (QEMU calls others invalid). The VMM
-/// is expected not to return.
+/// is expected not to return. [TDVF 4.7]
 ///
 /// In R12 code, R13 = 0, R14, R15, RBX, RDI, RSI, R8, R9, RDX text. Every register of the
 /// mask is cleared afterwards, RBX restored.
@@ -21,7 +21,7 @@ pub fn report_fatal_error(code: u64, text: &[u8; FATAL_TEXT_BYTES]) -> VmcallErr
 }
 
 /// The same with a 4 KiB shared page that holds more text or data: in R12 bit 63 set, R13
-/// its address.
+/// its address. [TDVF 4.7]
 pub fn report_fatal_error_with_page(
     code: u64,
     page: SharedGpa,

@@ -6,7 +6,7 @@ use abi::ghci::function;
 
 use super::{VmcallError, mask, refused, succeeded};
 
-/// Instruction.CPUID: `[eax, ebx, ecx, edx]`, upper halves dropped.
+/// Instruction.CPUID: `[eax, ebx, ecx, edx]`, upper halves dropped. [TDVF 4.4]
 ///
 /// In R12 leaf, R13 sub-leaf; out R12-R15.
 ///
@@ -33,7 +33,7 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> Result<[u32; 4], VmcallError> {
 }
 
 /// Instruction.HLT: idles until an interrupt is pending; `interrupts_blocked` says that
-/// RFLAGS.IF is 0 for the code that halts.
+/// RFLAGS.IF is 0 for the code that halts. [TDVF 4.4]
 ///
 /// In R12 bit 0.
 ///
@@ -43,7 +43,7 @@ pub fn hlt(interrupts_blocked: bool) -> Result<(), VmcallError> {
     one_argument::<{ mask::HLT }, { function::HLT }>(u64::from(interrupts_blocked))
 }
 
-/// Instruction.RDMSR.
+/// Instruction.RDMSR. [TDVF 4.4]
 ///
 /// In R12 index; out R11 value.
 ///
@@ -59,7 +59,7 @@ pub fn rdmsr(index: u32) -> Result<u64, VmcallError> {
     if succeeded(answer) { Ok(value) } else { refused(answer) }
 }
 
-/// Instruction.WRMSR.
+/// Instruction.WRMSR. [TDVF 4.4]
 ///
 /// In R12 index, R13 value.
 ///
@@ -86,7 +86,7 @@ pub enum CacheOperation {
     WriteBack = 1,
 }
 
-/// Instruction.WBINVD.
+/// Instruction.WBINVD. [TDVF 4.4]
 ///
 /// In R12 operation.
 ///
@@ -97,7 +97,7 @@ pub fn wbinvd(operation: CacheOperation) -> Result<(), VmcallError> {
 }
 
 /// Instruction.PCONFIG: asks for PCONFIG with these values of EAX, RBX, RCX and RDX; what
-/// the leaf gives comes back.
+/// the leaf gives comes back. [TDVF 4.4]
 ///
 /// In R12 leaf, R13-R15 operands; out R11.
 ///

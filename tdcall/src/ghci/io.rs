@@ -9,7 +9,7 @@ use super::{VmcallError, mask, refused, succeeded};
 const READ: u64 = 0;
 const WRITE: u64 = 1;
 
-/// Instruction.IO, read: the value, zero above its width.
+/// Instruction.IO, read: the value, zero above its width. [TDVF 4.4]
 ///
 /// In R12 bytes, R13 = 0, R14 port; out R11 value.
 ///
@@ -31,6 +31,7 @@ pub fn io_read(port: u16, width: IoWidth) -> Result<u32, VmcallError> {
 }
 
 /// Instruction.IO, write: the low bytes of `value`; the VMM does not see the others.
+/// [TDVF 4.4]
 ///
 /// In R12 bytes, R13 = 1, R14 port, R15 value.
 ///

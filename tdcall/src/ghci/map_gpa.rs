@@ -32,13 +32,24 @@ impl core::error::Error for MapGpaError {}
 
 /// MapGPA: asks the VMM to back the range in its own half: shared memory if its start is a
 /// [`Gpa::Shared`](abi::Gpa::Shared), private if it is a [`Gpa::Private`](abi::Gpa::Private).
-/// A page that became private is pending and has to be accepted.
+/// A page that became private is pending and has to be accepted. [TDVF 4.4]
 ///
 /// In R12 start with its SHARED bit, R13 bytes; out R11, on RETRY, where to resume.
 ///
 /// The VMM may do a part and answer RETRY. Its resume address has to be a page of the rest
 /// of the range, not behind the last one; after three answers without progress the call is
 /// given up. So the loop ends after three calls for each page of the range, at the latest.
+///
+/// ```no_run
+/// use abi::{Gpa, GpaRange, GpaWidth, PrivateGpa};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let start = Gpa::Private(PrivateGpa::new(0x20_0000));
+/// let range = GpaRange::try_new(start, 0x1000, GpaWidth::Bits48)?;
+/// // SAFETY: no object lies there, in either half.
+/// unsafe { tdcall::ghci::map_gpa(range) }?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// ```compile_fail,E0308
 /// // A number is not a range: alignment and half have to be known.
@@ -97,7 +108,7 @@ unsafe fn go_on(
             None => return stopped(answer, start),
         }
         // SAFETY: what the pages hold is the caller's promise; `next` keeps to the range.
-        let again = unsafe { ask(start, end - start) };
+        let again = unsafe { ask(start, end.saturating_sub(start)) };
         (answer, resume) = again;
     }
     forget!("r11");
@@ -119,7 +130,7 @@ fn next(
     match tries {
         _ if resume > start => Some((resume, TRIES)),
         0 | 1 => None,
-        _ => Some((start, tries - 1)),
+        left => Some((start, left.wrapping_sub(1))),
     }
 }
 

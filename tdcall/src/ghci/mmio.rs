@@ -38,6 +38,7 @@ impl MmioWidth {
 
     /// The bits of a register that an access of this width covers.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "the index is cut to the table's length")]
     pub const fn mask(self) -> u64 {
         const MASKS: &[u64; 16] =
             &[0, 0xFF, 0xFFFF, 0, 0xFFFF_FFFF, 0, 0, 0, u64::MAX, 0, 0, 0, 0, 0, 0, 0];
@@ -45,9 +46,19 @@ impl MmioWidth {
     }
 }
 
-/// #VE.RequestMMIO, read: the value, zero above its width.
+/// #VE.RequestMMIO, read: the value, zero above its width. [TDVF 4.4]
 ///
 /// In R12 bytes, R13 = 0, R14 address with its SHARED bit; out R11 value.
+///
+/// ```no_run
+/// use abi::{GpaWidth, SharedGpa};
+/// use tdcall::ghci::{MmioWidth, mmio_read};
+/// # fn main() -> Result<(), abi::AddressError> {
+/// let device = SharedGpa::try_new(0xFEE0_0000, GpaWidth::Bits48)?;
+/// let _ = mmio_read(device, MmioWidth::Dword);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// ```compile_fail,E0308
 /// use abi::PrivateGpa;
@@ -74,6 +85,7 @@ pub fn mmio_read(gpa: SharedGpa, width: MmioWidth) -> Result<u64, VmcallError> {
 }
 
 /// #VE.RequestMMIO, write: the low bytes of `value`; the VMM does not see the others.
+/// [TDVF 4.4]
 ///
 /// In R12 bytes, R13 = 1, R14 address with its SHARED bit, R15 value.
 ///

@@ -36,7 +36,7 @@ pub struct VmcallInfo {
     pub r14: u64,
 }
 
-/// GetTdVmCallInfo: which functions the VMM has.
+/// GetTdVmCallInfo: which functions the VMM has. [TDVF 4.4]
 ///
 /// In R12 leaf; out R11-R14.
 ///
@@ -58,6 +58,7 @@ pub fn get_td_vmcall_info(leaf: u64) -> Result<VmcallInfo, VmcallError> {
 /// GetQuote: asks the host to turn the TDREPORT in a shared buffer into a quote. The buffer
 /// is 4 KiB aligned, `bytes` a multiple of 4 KiB, and starts with an
 /// [`abi::quote::QuoteHeader`], whose status tells later whether the quote is there.
+/// [TDVF 10.1]
 ///
 /// In R12 address with its SHARED bit, R13 bytes.
 ///
@@ -78,6 +79,7 @@ pub fn get_quote(buffer: SharedGpa, bytes: u64) -> Result<(), VmcallError> {
 }
 
 /// SetupEventNotifyInterrupt: the vector by which the VMM tells this vCPU of events.
+/// [TDVF 4.4]
 ///
 /// In R12 vector.
 ///

@@ -17,6 +17,13 @@ use crate::retry::while_busy;
 /// PAGE_SIZE_MISMATCH (the page is mapped in smaller pieces: accept those);
 /// OPERAND_INVALID (unaligned, or too large a level); OPERAND_BUSY if it stays so.
 ///
+/// ```no_run
+/// use abi::{PageLevel, PrivateGpa};
+/// let page = PrivateGpa::new(0x1000);
+/// // SAFETY: no object lies there.
+/// let status = unsafe { tdcall::guest::mem_page_accept(page, PageLevel::Size4K) };
+/// ```
+///
 /// ```compile_fail,E0308
 /// use abi::{GpaWidth, PageLevel, SharedGpa};
 /// # fn main() -> Result<(), abi::AddressError> {

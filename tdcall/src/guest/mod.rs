@@ -57,6 +57,13 @@ impl Leaf {
 /// For what no typed function can say: leaves that are newer than this crate, vendor VMCALLs,
 /// and operands that are not legal.
 ///
+/// ```no_run
+/// use abi::Regs;
+/// use tdcall::guest;
+/// // SAFETY: a leaf that does not exist changes no memory.
+/// let status = unsafe { guest::call(guest::Leaf::new(99, 0), &mut Regs::default()) };
+/// ```
+///
 /// ```compile_fail,E0308
 /// use abi::Regs;
 /// use tdcall::{guest, host};

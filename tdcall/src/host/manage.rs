@@ -25,7 +25,7 @@ fn while_interrupted<T>(mut call: impl FnMut() -> Result<T, LeafError>) -> Resul
 
 /// TDH.MEM.PAGE.DEMOTE: splits a blocked, tracked page of `level` (2 MiB or 1 GiB) into 512;
 /// `sept_page` becomes their table. In RCX, RDX TDR, R8 page, R9-R11 = 0 (no nested VM).
-/// Interrupted calls are repeated with a bound.
+/// Interrupted calls are repeated with a bound. [ABI-H 3.8]
 ///
 /// # Errors
 /// GPA_RANGE_NOT_BLOCKED, TLB_TRACKING_NOT_DONE, EPT_ENTRY_STATE_INCORRECT,
@@ -50,7 +50,7 @@ pub unsafe fn mem_page_demote(
 
 /// TDH.MEM.PAGE.PROMOTE: merges 512 pages into one of `level` (2 MiB or 1 GiB). In RCX, RDX
 /// TDR; out RCX the page that was their table, R9-R11. Interrupted calls are repeated with a
-/// bound.
+/// bound. [ABI-H 3.8]
 ///
 /// # Errors
 /// EPT_INVALID_PROMOTE_CONDITIONS, GPA_RANGE_NOT_BLOCKED, TLB_TRACKING_NOT_DONE,
@@ -65,7 +65,7 @@ pub fn mem_page_promote(gpa: PrivateGpa, level: PageLevel, tdr: Hpa) -> Result<R
 }
 
 /// TDH.MEM.PAGE.RELOCATE: moves a blocked, tracked 4 KiB page of the TD to `page`. In RCX, RDX
-/// TDR, R8 page; out RCX the page where it was.
+/// TDR, R8 page; out RCX the page where it was. [ABI-H 3.8]
 ///
 /// # Errors
 /// GPA_RANGE_NOT_BLOCKED, TLB_TRACKING_NOT_DONE, EPT_ENTRY_STATE_INCORRECT,

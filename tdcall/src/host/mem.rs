@@ -11,7 +11,7 @@ use super::{LeafError, done, done_or, plain_leaf, walking_leaf};
 use crate::retry::while_busy;
 
 /// TDH.MEM.SEPT.ADD version 0: adds a SEPT page for the range of `level` (1 = 2 MiB entry and
-/// up) around `gpa`. In RCX, RDX TDR, R8 page.
+/// up) around `gpa`. In RCX, RDX TDR, R8 page. [ABI-H 3.7]
 ///
 /// # Errors
 /// EPT_WALK_FAILED, EPT_ENTRY_STATE_INCORRECT, PAGE_METADATA_INCORRECT.
@@ -29,7 +29,14 @@ pub unsafe fn mem_sept_add(
 }
 
 /// TDH.MEM.PAGE.ADD: copies `source` into `page` and maps it at `gpa`, before MR.FINALIZE;
-/// the address is measured. In RCX, RDX TDR, R8 page, R9 source.
+/// the address is measured. In RCX, RDX TDR, R8 page, R9 source. [ABI-H 3.7]
+///
+/// ```no_run
+/// use abi::{Hpa, PrivateGpa};
+/// let (tdr, page, source) = (Hpa::new(0x1000), Hpa::new(0x2000), Hpa::new(0x3000));
+/// // SAFETY: the page is nobody's.
+/// let _ = unsafe { tdcall::host::mem_page_add(PrivateGpa::new(0), tdr, page, source) };
+/// ```
 ///
 /// ```compile_fail,E0308
 /// use abi::Hpa;
@@ -54,7 +61,7 @@ pub unsafe fn mem_page_add(
     .map(drop)
 }
 
-/// TDH.MR.EXTEND: measures the 256 bytes at `gpa`. In RCX, RDX TDR.
+/// TDH.MR.EXTEND: measures the 256 bytes at `gpa`. In RCX, RDX TDR. [ABI-H 3.7]
 ///
 /// # Errors
 /// OPERAND_INVALID (alignment), EPT_ENTRY_NOT_PRESENT.
@@ -62,7 +69,7 @@ pub fn mr_extend(gpa: PrivateGpa, tdr: Hpa) -> Result<(), LeafError> {
     walking_leaf!(tdh::MR_EXTEND, gpa.bits(), tdr.bits(),).map(drop)
 }
 
-/// TDH.MR.FINALIZE: closes the measurement; the TD may run. In RCX.
+/// TDH.MR.FINALIZE: closes the measurement; the TD may run. In RCX. [ABI-H 3.7]
 ///
 /// # Errors
 /// NO_VCPUS, OP_STATE_INCORRECT.
@@ -71,6 +78,7 @@ pub fn mr_finalize(tdr: Hpa) -> Result<(), Status> {
 }
 
 /// TDH.MEM.PAGE.AUG: maps `page` (4 KiB or 2 MiB) at `gpa` as pending. In RCX, RDX TDR, R8.
+/// [ABI-H 3.7]
 ///
 /// # Errors
 /// EPT_WALK_FAILED (a SEPT page is missing), EPT_ENTRY_STATE_INCORRECT,
@@ -89,6 +97,7 @@ pub unsafe fn mem_page_aug(
 }
 
 /// TDH.MEM.RANGE.BLOCK: no new translation of the range is made. In RCX, RDX TDR.
+/// [ABI-H 3.8]
 ///
 /// # Errors
 /// EPT_WALK_FAILED, EPT_ENTRY_STATE_INCORRECT. GPA_RANGE_ALREADY_BLOCKED is a success.
@@ -98,6 +107,7 @@ pub fn mem_range_block(gpa: PrivateGpa, level: u8, tdr: Hpa) -> Result<(), LeafE
 }
 
 /// TDH.MEM.RANGE.UNBLOCK: undoes MEM.RANGE.BLOCK, after tracking. In RCX, RDX TDR.
+/// [ABI-H 3.8]
 ///
 /// # Errors
 /// EPT_ENTRY_STATE_INCORRECT (not blocked), TLB_TRACKING_NOT_DONE (detail: SEPT_TREE).
@@ -106,7 +116,7 @@ pub fn mem_range_unblock(gpa: PrivateGpa, level: u8, tdr: Hpa) -> Result<(), Lea
     walking_leaf!(tdh::MEM_RANGE_UNBLOCK, operand, tdr.bits(),).map(drop)
 }
 
-/// TDH.MEM.TRACK: starts a new TLB epoch. In RCX.
+/// TDH.MEM.TRACK: starts a new TLB epoch. In RCX. [ABI-H 3.8]
 ///
 /// # Errors
 /// PREVIOUS_TLB_EPOCH_BUSY: a vCPU has not left the TD since the last one.
@@ -122,7 +132,7 @@ pub struct Removed {
 }
 
 /// TDH.MEM.PAGE.REMOVE: takes a blocked, tracked page from the TD. In RCX, RDX TDR; out RCX
-/// the page.
+/// the page. [ABI-H 3.8]
 ///
 /// # Errors
 /// GPA_RANGE_NOT_BLOCKED, TLB_TRACKING_NOT_DONE, EPT_ENTRY_STATE_INCORRECT.
@@ -132,7 +142,7 @@ pub fn mem_page_remove(gpa: PrivateGpa, level: PageLevel, tdr: Hpa) -> Result<Re
 }
 
 /// TDH.MEM.SEPT.REMOVE version 0: takes an empty, blocked, tracked SEPT page from the TD. In
-/// RCX, RDX TDR; out RCX the page.
+/// RCX, RDX TDR; out RCX the page. [ABI-H 3.8]
 ///
 /// # Errors
 /// EPT_PAGE_NOT_FREE and those of MEM.PAGE.REMOVE.

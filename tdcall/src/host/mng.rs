@@ -9,6 +9,7 @@ use super::{FieldRead, LeafError, done, done_or, plain_leaf};
 use crate::retry::while_busy;
 
 /// TDH.MNG.CREATE: makes a TD with its TDR in page `tdr` under key `hkid`. In RCX, RDX.
+/// [ABI-H 3.6]
 ///
 /// # Errors
 /// OPERAND_INVALID, OPERAND_ADDR_RANGE_ERROR, PAGE_METADATA_INCORRECT, HKID_NOT_FREE.
@@ -19,7 +20,7 @@ pub unsafe fn mng_create(tdr: Hpa, hkid: u16) -> Result<(), Status> {
     plain_leaf!(tdh::MNG_CREATE, in("rcx") tdr.bits(), in("rdx") u64::from(hkid),)
 }
 
-/// TDH.MNG.KEY.CONFIG: makes the TD's key on this package. In RCX.
+/// TDH.MNG.KEY.CONFIG: makes the TD's key on this package. In RCX. [ABI-H 3.6]
 ///
 /// # Errors
 /// TD_FATAL, LIFECYCLE_STATE_INCORRECT, KEY_GENERATION_FAILED.
@@ -27,7 +28,7 @@ pub fn mng_key_config(tdr: Hpa) -> Result<(), Status> {
     plain_leaf!(tdh::MNG_KEY_CONFIG, in("rcx") tdr.bits(),)
 }
 
-/// TDH.MNG.ADDCX: adds a control-structure page. In RCX page, RDX TDR.
+/// TDH.MNG.ADDCX: adds a control-structure page. In RCX page, RDX TDR. [ABI-H 3.6]
 ///
 /// # Errors
 /// TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT, PAGE_METADATA_INCORRECT.
@@ -39,7 +40,7 @@ pub unsafe fn mng_addcx(page: Hpa, tdr: Hpa) -> Result<(), Status> {
 }
 
 /// TDH.MNG.INIT: configures the TD by TD_PARAMS (1 KiB aligned). In RCX TDR, RDX params;
-/// on a CPUID error RCX = leaf | sub-leaf << 32.
+/// on a CPUID error RCX = leaf | sub-leaf << 32. [ABI-H 3.6]
 ///
 /// # Errors
 /// OPERAND_INVALID with the field's operand id, OP_STATE_INCORRECT.
@@ -56,7 +57,7 @@ pub fn mng_init(tdr: Hpa, td_params: Hpa) -> Result<(), LeafError> {
     done_or(status, rcx, 0)
 }
 
-/// TDH.MNG.RD: reads a field of the TD. In RCX TDR, RDX field; out R8.
+/// TDH.MNG.RD: reads a field of the TD. In RCX TDR, RDX field; out R8. [ABI-H 3.9]
 ///
 /// # Errors
 /// METADATA_FIELD_ID_INCORRECT, METADATA_FIELD_NOT_READABLE, TD state.
@@ -73,7 +74,7 @@ pub fn mng_rd(tdr: Hpa, field: FieldId) -> Result<u64, Status> {
 }
 
 /// TDH.MNG.RD version 1: the same with the id of the next field. In RCX TDR, RDX field; out
-/// RDX next field, R8.
+/// RDX next field, R8. [ABI-H 3.9]
 ///
 /// # Errors
 /// As [`mng_rd`]; the null id gives the first field's id.
@@ -91,7 +92,7 @@ pub fn mng_rd_next(tdr: Hpa, field: FieldId) -> Result<FieldRead, Status> {
 }
 
 /// TDH.MNG.WR: writes the bits `mask` of a field of the TD; `Ok` holds the old value. In RCX
-/// TDR, RDX field, R8 value, R9 mask; out R8.
+/// TDR, RDX field, R8 value, R9 mask; out R8. [ABI-H 3.9]
 ///
 /// # Errors
 /// METADATA_FIELD_ID_INCORRECT, METADATA_FIELD_NOT_WRITABLE, METADATA_FIELD_VALUE_NOT_VALID.
@@ -108,7 +109,7 @@ pub fn mng_wr(tdr: Hpa, field: FieldId, value: u64, mask: u64) -> Result<u64, St
     done(status).map(|()| old)
 }
 
-/// TDH.MNG.VPFLUSHDONE: no vCPU of the TD is on a processor any more. In RCX.
+/// TDH.MNG.VPFLUSHDONE: no vCPU of the TD is on a processor any more. In RCX. [ABI-H 3.9]
 ///
 /// # Errors
 /// FLUSHVP_NOT_DONE, LIFECYCLE_STATE_INCORRECT.
@@ -116,7 +117,7 @@ pub fn mng_vpflushdone(tdr: Hpa) -> Result<(), Status> {
     plain_leaf!(tdh::MNG_VPFLUSHDONE, in("rcx") tdr.bits(),)
 }
 
-/// TDH.MNG.KEY.FREEID: ends the TD's key; its pages can be reclaimed. In RCX.
+/// TDH.MNG.KEY.FREEID: ends the TD's key; its pages can be reclaimed. In RCX. [ABI-H 3.9]
 ///
 /// # Errors
 /// WBCACHE_NOT_COMPLETE, LIFECYCLE_STATE_INCORRECT.
@@ -124,7 +125,7 @@ pub fn mng_key_freeid(tdr: Hpa) -> Result<(), Status> {
     plain_leaf!(tdh::MNG_KEY_FREEID, in("rcx") tdr.bits(),)
 }
 
-/// TDH.MNG.KEY.RECLAIMID: does nothing, for compatibility. In RCX TDR.
+/// TDH.MNG.KEY.RECLAIMID: does nothing, for compatibility. In RCX TDR. [ABI-H 3.9]
 ///
 /// # Errors
 /// None by the leaf itself.

@@ -40,7 +40,7 @@ macro_rules! metadata_leaf {
 }
 
 /// TDH.PHYMEM.PAGE.RECLAIM: takes a page from a TD that lost its key, TDR last. In RCX; out
-/// RCX, RDX, R8. The outputs are valid in a [`LeafError`] too.
+/// RCX, RDX, R8. The outputs are valid in a [`LeafError`] too. [ABI-H 3.9]
 ///
 /// # Errors
 /// LIFECYCLE_STATE_INCORRECT, TD_ASSOCIATED_PAGES_EXIST, PAGE_METADATA_INCORRECT.
@@ -49,6 +49,7 @@ pub fn phymem_page_reclaim(page: Hpa) -> Result<PageMetadata, LeafError> {
 }
 
 /// TDH.PHYMEM.PAGE.RDMD: what the module knows of a page. In RCX; out RCX, RDX, R8.
+/// [ABI-H 3.9]
 ///
 /// # Errors
 /// OPERAND_INVALID, OPERAND_ADDR_RANGE_ERROR.
@@ -78,7 +79,7 @@ pub fn phymem_cache_wb() -> Result<(), Status> {
 }
 
 /// TDH.PHYMEM.PAGE.WBINVD: writes back and invalidates the cache lines that a key left of a
-/// page that is free again. In RCX: the page with the key's bits.
+/// page that is free again. In RCX: the page with the key's bits. [ABI-H 3.9]
 ///
 /// # Errors
 /// OPERAND_INVALID, PAGE_METADATA_INCORRECT.

@@ -27,6 +27,7 @@ impl SeptEntry {
 }
 
 /// TDH.MEM.SEPT.RD: the entry of `level` for `gpa`. In RCX, RDX TDR; out RCX, RDX.
+/// [ABI-H 3.8]
 ///
 /// # Errors
 /// EPT_WALK_FAILED, with the entry where it stopped in the [`LeafError`]; TD state.
@@ -37,7 +38,7 @@ pub fn mem_sept_rd(gpa: PrivateGpa, level: u8, tdr: Hpa) -> Result<SeptEntry, Le
 }
 
 /// TDH.MEM.RD: reads the eight bytes at `gpa` (aligned to them) of a debug TD. In RCX, RDX
-/// TDR; out R8.
+/// TDR; out R8. [ABI-H 3.8]
 ///
 /// # Errors
 /// TD_NON_DEBUG, EPT_ENTRY_NOT_PRESENT, EPT_ENTRY_STATE_INCORRECT.
@@ -55,7 +56,7 @@ pub fn mem_rd(gpa: PrivateGpa, tdr: Hpa) -> Result<u64, LeafError> {
 }
 
 /// TDH.MEM.WR: writes eight bytes at `gpa` (aligned to them) of a debug TD; `Ok` holds the old
-/// ones. In RCX, RDX TDR, R8 value; out R8.
+/// ones. In RCX, RDX TDR, R8 value; out R8. [ABI-H 3.8]
 ///
 /// # Errors
 /// As [`mem_rd`].

@@ -8,6 +8,7 @@ use super::{LeafError, done, done_or, plain_leaf};
 use crate::retry::while_busy;
 
 /// TDH.SYS.INIT: once. In RCX = 0; on a CPUID error RCX = leaf | sub-leaf << 32, RDX mask.
+/// [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_INIT_NOT_PENDING if it was done; platform checks.
@@ -25,6 +26,7 @@ pub fn sys_init() -> Result<(), LeafError> {
 }
 
 /// TDH.SYS.LP.INIT: once on each logical processor. Out RCX, RDX, R8 as for SYS.INIT.
+/// [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_LP_INIT_NOT_PENDING, SYS_LP_INIT_DONE; platform checks.
@@ -41,7 +43,7 @@ pub fn sys_lp_init() -> Result<(), LeafError> {
 }
 
 /// TDH.SYS.CONFIG: tells the TDMRs. In RCX array of TDMR_INFO addresses (512-aligned), RDX
-/// their number, R8 the global private HKID.
+/// their number, R8 the global private HKID. [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_CONFIG_NOT_PENDING; OPERAND_INVALID; the TDMR checks (detail: TDMR index, area).
@@ -53,7 +55,7 @@ pub unsafe fn sys_config(tdmr_infos: Hpa, count: usize, hkid: u16) -> Result<(),
                 in("r8") u64::from(hkid),)
 }
 
-/// TDH.SYS.KEY.CONFIG: once on each package.
+/// TDH.SYS.KEY.CONFIG: once on each package. [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_KEY_CONFIG_NOT_PENDING, KEY_GENERATION_FAILED.
@@ -63,6 +65,7 @@ pub fn sys_key_config() -> Result<(), Status> {
 
 /// TDH.SYS.TDMR.INIT: initialises the next piece of a TDMR's PAMT; `Ok` holds the first
 /// address not yet usable. In RCX base; out RDX. Call until it reaches the TDMR's end.
+/// [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_NOT_READY, OPERAND_INVALID.

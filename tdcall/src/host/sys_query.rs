@@ -11,6 +11,7 @@ use crate::error::next_field;
 use crate::retry::while_busy;
 
 /// TDH.SYS.RD: reads a global field. In RDX field; out R8 value, RDX next field.
+/// [ABI-H 3.5]
 ///
 /// # Errors
 /// METADATA_FIELD_ID_INCORRECT, SYS_LP_INIT_NOT_DONE. The null id gives 0.
@@ -19,6 +20,7 @@ pub fn sys_rd(field: FieldId) -> Result<u64, Status> {
 }
 
 /// TDH.SYS.RD with the id of the next field. In RDX field; out R8 value, RDX next field.
+/// [ABI-H 3.5]
 ///
 /// # Errors
 /// As [`sys_rd`]; the null id gives the first field's id.
@@ -33,6 +35,7 @@ pub fn sys_rd_next(field: FieldId) -> Result<FieldRead, Status> {
 /// TDH.SYS.RDALL: fills the shared page `list` (4 KiB aligned) with global fields from `first`
 /// on ([`FieldId::NULL`]: from the beginning). `Ok(None)`: all are there; `Ok(Some(field))`:
 /// the page is full, go on with this one. In RDX page, R8 field; out R8 next field.
+/// [ABI-H 3.5]
 ///
 /// # Errors
 /// OPERAND_INVALID, METADATA_FIELD_ID_INCORRECT, SYS_LP_INIT_NOT_DONE.
@@ -63,7 +66,7 @@ pub struct SysInfoSizes {
 
 /// TDH.SYS.INFO: writes a [`TdSysInfo`] to `info` (1024-aligned) and a [`CmrTable`] to `cmrs`
 /// (512-aligned), both in shared memory. In RCX info, RDX its bytes, R8 table, R9 its entries;
-/// out RDX, R9.
+/// out RDX, R9. [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_LP_INIT_NOT_DONE, OPERAND_INVALID.
@@ -82,7 +85,7 @@ pub unsafe fn sys_info(info: Hpa, cmrs: Hpa) -> Result<SysInfoSizes, Status> {
     done(status).map(|()| SysInfoSizes { info_bytes, cmrs: count })
 }
 
-/// TDH.SYS.LP.SHUTDOWN: does nothing, for compatibility.
+/// TDH.SYS.LP.SHUTDOWN: does nothing, for compatibility. [ABI-H 3.5]
 ///
 /// # Errors
 /// None by the leaf itself.
@@ -91,7 +94,7 @@ pub fn sys_lp_shutdown() -> Result<(), Status> {
 }
 
 /// TDH.SYS.SHUTDOWN: ends this module and hands its state to a next one, of handoff version
-/// `version`. In RCX.
+/// `version`. In RCX. [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_BUSY, SYS_NOT_READY, OPERAND_INVALID.
@@ -99,7 +102,7 @@ pub fn sys_shutdown(version: u16) -> Result<(), Status> {
     plain_leaf!(tdh::SYS_SHUTDOWN, in("rcx") u64::from(version),)
 }
 
-/// TDH.SYS.UPDATE: takes the state of the module before this one.
+/// TDH.SYS.UPDATE: takes the state of the module before this one. [ABI-H 3.5]
 ///
 /// # Errors
 /// SYS_BUSY, SYS_STATE_INCORRECT, SYS_INVALID_HANDOFF.

@@ -8,7 +8,7 @@ use abi::{Hpa, Regs, Status};
 use super::{done, plain_leaf};
 use crate::retry::while_busy;
 
-/// TDH.VP.CREATE: makes a vCPU with its TDVPR in page `tdvpr`. In RCX, RDX.
+/// TDH.VP.CREATE: makes a vCPU with its TDVPR in page `tdvpr`. In RCX, RDX. [ABI-H 3.6]
 ///
 /// # Errors
 /// TD state, PAGE_METADATA_INCORRECT.
@@ -19,7 +19,7 @@ pub unsafe fn vp_create(tdvpr: Hpa, tdr: Hpa) -> Result<(), Status> {
     plain_leaf!(tdh::VP_CREATE, in("rcx") tdvpr.bits(), in("rdx") tdr.bits(),)
 }
 
-/// TDH.VP.ADDCX: adds a control-structure page. In RCX page, RDX TDVPR.
+/// TDH.VP.ADDCX: adds a control-structure page. In RCX page, RDX TDVPR. [ABI-H 3.6]
 ///
 /// # Errors
 /// TDCX_NUM_INCORRECT, VCPU_STATE_INCORRECT, PAGE_METADATA_INCORRECT.
@@ -42,7 +42,7 @@ pub fn vp_init(tdvpr: Hpa, initial_rcx: u64, x2apic_id: u32) -> Result<(), Statu
 }
 
 /// TDH.VP.INIT version 0: the same without an x2APIC id, for modules as old as 1.5.01. In RCX
-/// TDVPR, RDX.
+/// TDVPR, RDX. [ABI-H 3.6]
 ///
 /// # Errors
 /// As [`vp_init`].
@@ -50,7 +50,7 @@ pub fn vp_init_v0(tdvpr: Hpa, initial_rcx: u64) -> Result<(), Status> {
     plain_leaf!(tdh::VP_INIT, in("rcx") tdvpr.bits(), in("rdx") initial_rcx,)
 }
 
-/// TDH.VP.FLUSH: takes the vCPU off this processor. In RCX.
+/// TDH.VP.FLUSH: takes the vCPU off this processor. In RCX. [ABI-H 3.9]
 ///
 /// # Errors
 /// VCPU_NOT_ASSOCIATED, TD_KEYS_NOT_CONFIGURED.

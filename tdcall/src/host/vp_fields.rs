@@ -8,7 +8,7 @@ use abi::{Hpa, Status};
 use super::{FieldRead, done};
 use crate::retry::while_busy;
 
-/// TDH.VP.RD: reads a field of the vCPU. In RCX TDVPR, RDX field; out R8.
+/// TDH.VP.RD: reads a field of the vCPU. In RCX TDVPR, RDX field; out R8. [ABI-H 3.9]
 ///
 /// # Errors
 /// METADATA_FIELD_ID_INCORRECT, VCPU_ASSOCIATED, VCPU_STATE_INCORRECT.
@@ -25,7 +25,7 @@ pub fn vp_rd(tdvpr: Hpa, field: FieldId) -> Result<u64, Status> {
 }
 
 /// TDH.VP.RD version 1: the same with the id of the next field. In RCX TDVPR, RDX field; out
-/// RDX next field, R8.
+/// RDX next field, R8. [ABI-H 3.9]
 ///
 /// # Errors
 /// As [`vp_rd`]; the null id gives the first field's id.
@@ -43,7 +43,7 @@ pub fn vp_rd_next(tdvpr: Hpa, field: FieldId) -> Result<FieldRead, Status> {
 }
 
 /// TDH.VP.WR: writes the bits `mask` of a field of the vCPU. In RCX TDVPR, RDX field, R8
-/// value, R9 mask; out R8, the old value.
+/// value, R9 mask; out R8, the old value. [ABI-H 3.9]
 ///
 /// # Errors
 /// METADATA_FIELD_NOT_WRITABLE, METADATA_FIELD_VALUE_NOT_VALID, TD_VMCS_FIELD_NOT_INITIALIZED.
