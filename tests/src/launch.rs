@@ -140,7 +140,7 @@ pub fn command_line(options: &Options) -> Vec<OsString> {
             line.words("-M q35 -cpu max,+svm,+npt,phys-bits=52 -smp 1");
             line.memory(options.memory_bytes + EMULATOR_BYTES);
             line.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
-            line.log("m", &options.logs.join("module.log"), "0x402");
+            line.log("m", &options.logs.join("module.log"), "0x403");
             line.log("v", &options.logs.join("vmm.log"), "0xe9");
             line.words("-kernel").path("", module).words("-initrd").path("", vmm);
             line.words("-fw_cfg").path("name=opt/tdlet/image,file=", &options.image);
@@ -278,7 +278,7 @@ mod tests {
         Options {
             machine,
             image: "a,b.fd".into(),
-            memory_bytes: 16 << 20,
+            memory_bytes: 64 << 20,
             attributes: 1 << 28,
             gpaw: 48,
             config: "timeout=500".into(),

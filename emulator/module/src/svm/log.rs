@@ -1,11 +1,11 @@
-//! The module's log: lines on QEMU's debug console at port 0x402, and the verdict.
+//! The module's log: lines on QEMU's debug console at port 0x403 (SeaBIOS writes to 0x402), and the verdict.
 #![expect(unsafe_code, reason = "the debug-exit port")]
 
 use core::fmt::{self, Write};
 
 use arch::debugcon::Debugcon;
 
-const PORT: u16 = 0x402;
+const PORT: u16 = 0x403;
 
 /// Writes `module: ` and one line.
 pub(super) fn line(text: fmt::Arguments<'_>) {

@@ -18,7 +18,7 @@
 //! | everything else | nothing there | ones | dropped |
 //!
 //! "Everything else" includes fw_cfg's DMA port, PCI command registers and BARs (bus
-//! mastering), the 8259s, 8254 and 8237, and the logs of VMM (0xE9) and module (0x402). The
+//! mastering), the 8259s, 8254 and 8237, and the logs of VMM (0xE9) and module (0x403). The
 //! fw_cfg items that hold the module and the VMM read as empty. As under KVM the port is
 //! the low 16 bits of R14.
 
