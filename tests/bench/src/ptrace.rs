@@ -122,7 +122,7 @@ impl Tracee {
         (user.r8, user.r9, user.r10, user.r11) = (gprs.r8, gprs.r9, gprs.r10, gprs.r11);
         (user.r12, user.r13, user.r14, user.r15) = (gprs.r12, gprs.r13, gprs.r14, gprs.r15);
         (user.rip, user.eflags) = (registers.rip, registers.rflags);
-        self.request(libc::PTRACE_SETREGS, 0, ptr::from_ref(&user).addr())
+        self.request(libc::PTRACE_SETREGS, 0, ptr::from_ref(&user).expose_provenance())
     }
 
     /// The eight bytes at `address`.

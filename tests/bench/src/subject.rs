@@ -35,6 +35,7 @@ pub fn build(name: &str, profile: Profile) -> Result<PathBuf> {
         .map_or_else(|| root.join("target"), |directory| root.join(directory))
         .join("bench");
     let package = format!("subject-{name}");
+    eprintln!("building {package} ({})", profile.name());
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(bench.join("subjects"))
         .args(["build", "--quiet", "--locked", "--profile", profile.name()])

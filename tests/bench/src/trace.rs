@@ -58,8 +58,8 @@ impl Run {
     /// The result that the row of this name printed.
     #[must_use]
     pub fn result(&self, name: &str) -> Option<&str> {
-        let line = |line: &'_ str| -> bool { line.split_once(": ").is_some_and(|l| l.0 == name) };
-        self.output.lines().find(|l| line(l)).and_then(|l| l.split_once(": ")).map(|l| l.1)
+        let mut lines = self.output.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(row, _)| *row == name).map(|(_, result)| result)
     }
 }
 
