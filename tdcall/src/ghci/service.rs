@@ -86,9 +86,9 @@ pub fn get_quote(buffer: SharedGpa, bytes: u64) -> Result<(), VmcallError> {
 /// # Errors
 /// See [`VmcallError`].
 pub fn setup_event_notify_interrupt(vector: NotifyVector) -> Result<(), VmcallError> {
-    one_argument::<{ mask::SETUP_EVENT_NOTIFY_INTERRUPT }, { function::SETUP_EVENT_NOTIFY_INTERRUPT }>(
-        u64::from(vector.0),
-    )
+    const MASK: u64 = mask::SETUP_EVENT_NOTIFY_INTERRUPT;
+    const FUNCTION: u64 = function::SETUP_EVENT_NOTIFY_INTERRUPT;
+    one_argument::<MASK, FUNCTION>(u64::from(vector.0))
 }
 
 /// Service: sends the command in one shared buffer to a service of the host, which answers
