@@ -1,4 +1,5 @@
-//! The module's log: lines on QEMU's debug console at port 0x403 (SeaBIOS writes to 0x402), and the verdict.
+//! The module's log: lines on QEMU's debug console at port 0x403, and the verdict.
+//! Not 0x402: SeaBIOS writes there.
 #![expect(unsafe_code, reason = "the debug-exit port")]
 
 use core::fmt::{self, Write};
