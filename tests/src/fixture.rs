@@ -85,7 +85,7 @@ pub fn options(test: &str, name: &str) -> Options {
     Options {
         machine: Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("vmm") },
         image: paths::image(name),
-        memory_bytes: 16 << 20,
+        memory_bytes: 12 << 20,
         attributes: 1 << 28,
         gpaw: 48,
         config: String::new(),

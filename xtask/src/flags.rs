@@ -24,7 +24,7 @@ xflags::xflags! {
         cmd run {
             /// Boot this TDVF image instead of building target/td/td.fd.
             optional --image file: PathBuf
-            /// Memory of the trust domain, for example 16M (the default) or 1G.
+            /// Memory of the trust domain, for example 12M (the default) or 1G.
             optional --memory size: Size
             /// Kill QEMU after so many seconds (30).
             optional --timeout seconds: u64

@@ -70,7 +70,7 @@ fn options(flags: &flags::Run) -> Options {
     Options {
         machine,
         image: flags.image.clone().unwrap_or_else(|| paths::image("td")),
-        memory_bytes: flags.memory.map_or(16 << 20, |size| size.0),
+        memory_bytes: flags.memory.map_or(12 << 20, |size| size.0),
         attributes: flags.attributes.map_or(1 << 28, |bits| bits.0),
         gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
         config: format!("timeout={}", watchdog.as_millis()),

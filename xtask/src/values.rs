@@ -18,7 +18,7 @@ pub(crate) struct Gpaw(pub(crate) u8);
 
 /// Less than this cannot hold the kernel and its tables; more than that is not below
 /// the PCI hole, which the emulator does not split around.
-const SIZES: std::ops::RangeInclusive<u64> = 16 << 20..=2 << 30;
+const SIZES: std::ops::RangeInclusive<u64> = 12 << 20..=2 << 30;
 
 impl FromStr for Size {
     type Err = anyhow::Error;
@@ -36,7 +36,7 @@ impl FromStr for Size {
             Some(bytes) if SIZES.contains(&bytes) && bytes.is_multiple_of(1 << 20) => {
                 Ok(Self(bytes))
             }
-            _ => bail!("{text} is not a whole number of MiB between 16M and 2G"),
+            _ => bail!("{text} is not a whole number of MiB between 12M and 2G"),
         }
     }
 }
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(size("64"), Some(64));
         assert_eq!(size("1G"), Some(1024));
         assert_eq!(size("65536k"), Some(64));
-        for wrong in ["", "M", "64T", "64MB", "-1M", "15M", "4G", "65537K", "99999999999999999999"]
+        for wrong in ["", "M", "64T", "64MB", "-1M", "11M", "4G", "65537K", "99999999999999999999"]
         {
             assert_eq!(size(wrong), None, "{wrong}");
         }
