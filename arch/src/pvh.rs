@@ -1,6 +1,6 @@
 //! PVH: how QEMU starts a kernel in 32-bit protected mode, and what it tells it.
 //!
-//! [`pvh_entry!`] goes from there to 64-bit mode. [`StartInfo`] copies what EBX
+//! [`pvh_entry!`](crate::pvh_entry) goes from there to 64-bit mode. [`StartInfo`] copies what EBX
 //! points to.
 #![expect(unsafe_code, reason = "reads the structures that EBX points to")]
 
