@@ -24,13 +24,13 @@ xflags::xflags! {
         cmd run {
             /// Boot this TDVF image instead of building target/td/td.fd.
             optional --image file: PathBuf
-            /// Memory of the trust domain, for example 12M (the default) or 1G.
+            /// Memory of the trust domain: 12M (the default) to 2G.
             optional --memory size: Size
-            /// Kill QEMU after so many seconds (30).
+            /// Kill QEMU after so many seconds (default: 30).
             optional --timeout seconds: u64
             /// QEMU to use: a path, or a command with arguments.
             optional --qemu command: String
-            /// TD ATTRIBUTES in hexadecimal (10000000: SEPT_VE_DISABLE).
+            /// TD ATTRIBUTES in hexadecimal (default: 10000000, SEPT_VE_DISABLE).
             optional --attributes bits: Hex
             /// Guest-physical address width: 48 (the default) or 52.
             optional --gpaw bits: Gpaw

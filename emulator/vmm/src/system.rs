@@ -205,7 +205,7 @@ fn at(page: Hpa, offset: u64) -> Hpa {
 impl Capabilities {
     /// XFAM as KVM has it: what the processor has of what the module lets a TD have.
     pub(crate) fn xfam(&self, cpu: &mut dyn Cpu) -> u64 {
-        /// CPUID leaf of the extended states. [SDM3 13.2]
+        /// CPUID leaf of the extended states. [SDM1 13.2]
         const XSAVE: u32 = 0xD;
         let [low, _, _, high] = cpu.cpuid(XSAVE, 0);
         let native = u64::from(low) | u64::from(high) << 32;

@@ -1,4 +1,4 @@
-//! The guest's own page tables, walked by the module. [SDM3 4.5]
+//! The guest's own page tables, walked by the module. [SDM3 5.5]
 //!
 //! A TD has EFER.LME fixed at 1 [ABI-G 6], so it runs either without paging or
 //! with 4 or 5 levels; the VMM too is walked in these modes only. Permissions are not

@@ -14,7 +14,7 @@ use abi::IoWidth;
 
 use crate::seam::Devices;
 
-/// The IOAPIC's page. [SDM3 12, 82093AA]
+/// The IOAPIC's page. [IOAPIC 3]
 pub(crate) const IOAPIC: u64 = 0xFEC0_0000;
 /// Offset of the register select; one byte counts.
 const SELECT: u64 = 0x00;
