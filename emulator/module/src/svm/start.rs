@@ -17,6 +17,7 @@ use super::ram::{Identity, Ram};
 use super::run;
 use super::start_info;
 use super::vmm::Vmm;
+use super::vmm_map::FAR_TABLES;
 use super::world_switch::Host;
 use crate::machine::Machine;
 use crate::module::MAX_CMRS;
@@ -118,7 +119,7 @@ fn read_options(info: &StartInfo) -> Options {
 /// The pool must hold a table for every 2 MiB that could be split.
 fn check_pool(pool: &Pool, ram: &Ram) {
     let bytes: u64 = ram.ranges().iter().map(|(base, end)| end - base).sum();
-    let needed = (bytes >> 21) + (bytes >> 30) + SPARE_TABLES;
+    let needed = (bytes >> 21) + (bytes >> 30) + SPARE_TABLES + FAR_TABLES;
     if pool.available() < needed {
         log::die(format_args!("{} MiB of RAM is more than the module can map", bytes >> 20));
     }

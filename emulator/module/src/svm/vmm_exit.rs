@@ -197,7 +197,8 @@ pub(super) fn write_gpr(gprs: &mut Regs, gpr: Gpr, value: u64, bits: u8) {
 }
 
 fn nested_page_fault(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware, gpa: u64) {
-    if hardware.vmm_touched(gpa) == View::Own {
+    let view = hardware.vmm_touched(gpa);
+    if view == View::Own {
         return;
     }
     let rip = vmm.vmcb.get().save.rip;
@@ -209,6 +210,9 @@ fn nested_page_fault(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware, gp
         Some(slot) => log::line(format_args!(
             "the VMM touched {gpa:#x}, owned by the TD of TDR {:#x}, at rip {rip:#x}",
             slot.owner()
+        )),
+        None if view == View::TooFar => log::line(format_args!(
+            "the VMM touched {gpa:#x}, one address too many far from the others, at rip {rip:#x}"
         )),
         None => log::line(format_args!(
             "the VMM touched {gpa:#x}, owned by the module, at rip {rip:#x}"

@@ -15,6 +15,9 @@ use super::pool::{Pool, PoolEmpty};
 
 /// A leaf that the VMM may not touch (a software bit; not present).
 const HIDDEN: u64 = 1 << 9;
+/// Tables above the 1 GiB entries that the VMM's own touches may cost. Its devices need
+/// a few; an address space of 52 bits needs more than the pool has.
+pub(super) const FAR_TABLES: u64 = 64;
 const IDENTITY: u64 = npt::PRESENT | npt::WRITABLE | npt::USER;
 
 /// What an address is to the VMM.
@@ -24,18 +27,22 @@ pub(super) enum View {
     Own,
     /// Memory of the module or of a TD.
     Hidden,
+    /// Neither: there are no tables for so many places that far apart.
+    TooFar,
 }
 
 /// The VMM's nested page tables.
 #[derive(Debug)]
 pub(super) struct VmmMap {
     npt: Npt,
+    /// Of [`FAR_TABLES`], those that are left.
+    far_tables: u64,
 }
 
 impl VmmMap {
     /// A map in which nothing is hidden.
     pub(super) fn new<M: Memory>(memory: &mut M, pool: &mut Pool) -> Result<Self, PoolEmpty> {
-        Ok(Self { npt: Npt::new(memory, pool)? })
+        Ok(Self { npt: Npt::new(memory, pool)?, far_tables: FAR_TABLES })
     }
 
     /// Value for the VMCB's N_CR3.
@@ -68,7 +75,7 @@ impl VmmMap {
 
     /// A nested page fault at `gpa`: maps it, if it is the VMM's.
     pub(super) fn touch<M: Memory>(
-        &self,
+        &mut self,
         memory: &mut M,
         pool: &mut Pool,
         gpa: u64,
@@ -77,6 +84,11 @@ impl VmmMap {
             (HIDDEN, _) => Ok(View::Hidden),
             (entry, _) if entry & npt::PRESENT != 0 => Ok(View::Own),
             (_, level) => {
+                let new_tables = u64::from(level.saturating_sub(npt::TOP_LEAF));
+                let Some(left) = self.far_tables.checked_sub(new_tables) else {
+                    return Ok(View::TooFar);
+                };
+                self.far_tables = left;
                 let level = level.min(npt::TOP_LEAF);
                 let page = gpa & npt::ADDRESS & !(npt::span(level) - 1);
                 self.npt.set(memory, pool, page, level, Show.leaf(page, level > 0))?;
@@ -128,7 +140,7 @@ mod tests {
 
     #[test]
     fn hiding_one_page_leaves_its_neighbours_and_showing_it_brings_it_back() {
-        let (mut memory, mut pool, map) = fixture();
+        let (mut memory, mut pool, mut map) = fixture();
         let page = GIB + 5 * MIB2 + 0x3000;
         map.hide(&mut memory, &mut pool, page, 4096).expect("room");
         let mut view = |gpa| map.touch(&mut memory, &mut pool, gpa).expect("room");
@@ -145,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_hidden_range_of_whole_large_pages_costs_no_small_tables() {
-        let (mut memory, mut pool, map) = fixture();
+        let (mut memory, mut pool, mut map) = fixture();
         map.hide(&mut memory, &mut pool, GIB, GIB).expect("room");
         let before = pool.available();
         map.show(&mut memory, &mut pool, GIB + MIB2, MIB2).expect("room");
@@ -154,13 +166,27 @@ mod tests {
         assert_eq!(map.touch(&mut memory, &mut pool, GIB), Ok(View::Hidden));
     }
 
+    #[test]
+    fn addresses_far_apart_do_not_eat_the_tables_that_hiding_needs() {
+        let (mut memory, mut pool, mut map) = fixture();
+        let before = pool.available();
+        for gpa in (0..1 << 52).step_by(1 << 39) {
+            assert!(map.touch(&mut memory, &mut pool, gpa).is_ok());
+        }
+        assert!(pool.available() >= before - FAR_TABLES);
+        map.hide(&mut memory, &mut pool, GIB, 4096).expect("room");
+        assert_eq!(map.touch(&mut memory, &mut pool, GIB), Ok(View::Hidden));
+        assert_eq!(map.touch(&mut memory, &mut pool, GIB + 4096), Ok(View::Own));
+        assert_eq!(map.touch(&mut memory, &mut pool, (1 << 52) - 1), Ok(View::TooFar));
+    }
+
     proptest! {
         #[test]
         fn the_map_hides_exactly_what_was_hidden_last(
             ops in prop::collection::vec((any::<bool>(), 0u64..3000, 1u64..1100), 1..20),
             touched in prop::collection::vec(0u64..4200, 20),
         ) {
-            let (mut memory, mut pool, map) = fixture();
+            let (mut memory, mut pool, mut map) = fixture();
             let mut hidden = std::vec![false; 4200];
             for (hide, page, count) in ops {
                 let (base, len) = (GIB - 0x100_0000 + page * 4096, count * 4096);
