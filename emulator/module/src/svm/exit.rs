@@ -20,6 +20,8 @@ pub(super) enum Exit {
     Interrupt,
     /// A physical NMI is pending.
     Nmi,
+    /// A system-management interrupt is pending.
+    Smi,
     /// INIT.
     Init,
     /// The guest can take an interrupt now.
@@ -86,6 +88,7 @@ impl Exit {
             0x46 => Self::InvalidOpcode,
             0x60 => Self::Interrupt,
             0x61 => Self::Nmi,
+            0x62 => Self::Smi,
             0x63 => Self::Init,
             0x64 => Self::InterruptWindow,
             0x6F => Self::Rdpmc,

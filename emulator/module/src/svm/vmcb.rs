@@ -171,6 +171,8 @@ pub(super) mod misc1 {
     pub(crate) const INTR: u32 = 1 << 0;
     /// A non-maskable interrupt.
     pub(crate) const NMI: u32 = 1 << 1;
+    /// A system-management interrupt.
+    pub(crate) const SMI: u32 = 1 << 2;
     /// INIT.
     pub(crate) const INIT: u32 = 1 << 3;
     /// The window for a virtual interrupt is open.

@@ -121,7 +121,7 @@ fn address_of<T>(value: &T) -> u64 {
 }
 
 /// The PVH start state, and the intercepts. Physical interrupts are not among them:
-/// they are the VMM's.
+/// they are the VMM's. INIT and SMI are: the CPU takes both below the nested tables.
 fn reset(vmcb: &mut Vmcb, entry: u32) {
     const CODE_32: u16 = 0xC9B;
     const DATA_32: u16 = 0xC93;
@@ -129,7 +129,8 @@ fn reset(vmcb: &mut Vmcb, entry: u32) {
     vmcb.zero();
     let control = &mut vmcb.control;
     control.intercept_exceptions = exception::UD;
-    control.intercept_misc1 = misc1::CPUID | misc1::INVLPGA | misc1::MSR | misc1::SHUTDOWN;
+    control.intercept_misc1 =
+        misc1::SMI | misc1::INIT | misc1::CPUID | misc1::INVLPGA | misc1::MSR | misc1::SHUTDOWN;
     control.intercept_misc2 = misc2::VMRUN | misc2::VMMCALL | misc2::SVM_REST;
     control.intercept_cr_write = 1 << 4;
     control.asid = ASID;
@@ -146,4 +147,17 @@ fn reset(vmcb: &mut Vmcb, entry: u32) {
     save.rflags = rflags::RESERVED_1;
     (save.dr6, save.dr7) = (0xFFFF_0FF0, 0x400);
     save.g_pat = 0x0007_0406_0007_0406;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_leave_the_nested_tables_is_intercepted() {
+        let mut vmcb = Vmcb::new_zeroed();
+        reset(&mut vmcb, 0x100);
+        let leaves = misc1::INIT | misc1::SMI;
+        assert_eq!(vmcb.control.intercept_misc1 & leaves, leaves);
+    }
 }

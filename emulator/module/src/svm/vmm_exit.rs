@@ -57,6 +57,7 @@ pub(super) fn handle(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware) ->
         Exit::CrRead => read_cr(vmm, hardware),
         Exit::SvmInstruction => inject(vmm, Event::UD),
         Exit::NestedPageFault(fault) => nested_page_fault(vmm, module, hardware, fault.gpa),
+        Exit::Smi | Exit::Init => leaves_the_map(vmm, exit),
         Exit::Shutdown => shutdown(vmm),
         other => log::die(format_args!("the VMM stopped with {other:x?}")),
     }
@@ -220,6 +221,16 @@ fn nested_page_fault(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware, gp
     }
     vmm.was_stopped = true;
     inject(vmm, Event::MC);
+}
+
+/// INIT and SMI make the CPU run outside of the VMM's map: the reset vector, or an SMM
+/// handler with a save area wherever it likes. They stay pending, so this is the end.
+fn leaves_the_map(vmm: &mut Vmm, exit: Exit) -> ! {
+    let rip = vmm.vmcb.get().save.rip;
+    log::line(format_args!(
+        "the VMM met {exit:?}, which its map does not survive, at rip {rip:#x}"
+    ));
+    log::end(abi::verdict::VMM_STOPPED);
 }
 
 fn shutdown(vmm: &mut Vmm) -> ! {

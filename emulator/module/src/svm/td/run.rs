@@ -19,6 +19,9 @@ use crate::virt::cpuid::{Feature, shows};
 use crate::{Module, TdInfo};
 use abi::attributes::{Attributes, ConfigFlags, Xfam};
 
+/// Exit reason of an SMI that no I/O instruction made. [SDM3 appendix C]
+const OTHER_SMI: u16 = 6;
+
 /// Everything an exit's handling needs.
 #[derive(Debug)]
 pub(super) struct Td<'a> {
@@ -102,6 +105,7 @@ impl Td<'_> {
             Exit::Iret => self.iret(),
             Exit::Shutdown => self.shutdown(),
             Exit::SvmInstruction | Exit::Rsm => Self::invalid(),
+            Exit::Smi => Outcome::Exit(plain_exit(OTHER_SMI, 0)),
             Exit::Init => Outcome::Exit(plain_exit(abi::ExitReason::INIT.0, 0)),
             Exit::TaskSwitch => self.task_switch(),
             Exit::CrRead | Exit::Other(_) => self.unexpected(exit),

@@ -136,6 +136,7 @@ fn set_controls(vmcb: &mut Vmcb, policy: &Policy) {
     control.intercept_exceptions = exception::UD;
     control.intercept_misc1 = misc1::INTR
         | misc1::NMI
+        | misc1::SMI
         | misc1::INIT
         | misc1::RDPMC
         | misc1::CPUID
