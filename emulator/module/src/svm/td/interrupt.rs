@@ -28,7 +28,6 @@ const TYPE_NMI: u64 = 2 << 8;
 
 /// Posted-interrupt descriptor: 256 request bits, then ON. [SDM3 30.6]
 const OUTSTANDING: u64 = 32;
-const DESCRIPTOR_BYTES: u64 = 64;
 
 impl Td<'_> {
     /// Before each run: inject what the vCPU can take, ask for an exit when it can
@@ -118,13 +117,9 @@ impl Td<'_> {
 
     /// Moves the vectors that the VMM posted into the virtual APIC.
     pub(super) fn take_posted_interrupts(&mut self) {
-        let tdvps = Tdvps::load(self.hardware, self.vcpu.id.tdvpr);
-        let descriptor = tdvps.posted_descriptor;
-        let is_usable = tdvps.takes_posted_interrupts()
-            && self.module.is_vmm_memory(self.hardware, descriptor, DESCRIPTOR_BYTES);
-        if !is_usable {
+        let Some(descriptor) = self.module.posted_descriptor(self.hardware, self.vcpu.id) else {
             return;
-        }
+        };
         let control = Machine::read_u64(self.hardware, descriptor + OUTSTANDING);
         if control & 1 == 0 {
             return;
