@@ -47,6 +47,21 @@ pub struct TdmrInfo {
     pub reserved: [ReservedArea; MAX_RESERVED],
 }
 
+impl TdmrInfo {
+    /// No region, no PAMT, no holes.
+    pub const EMPTY: Self = Self {
+        base: 0,
+        size: 0,
+        pamt_1g_base: 0,
+        pamt_1g_size: 0,
+        pamt_2m_base: 0,
+        pamt_2m_size: 0,
+        pamt_4k_base: 0,
+        pamt_4k_size: 0,
+        reserved: [ReservedArea { offset: 0, size: 0 }; MAX_RESERVED],
+    };
+}
+
 const _: () = assert!(size_of::<TdmrInfo>() == 320);
 const _: () = assert!(offset_of!(TdmrInfo, pamt_2m_base) == 32);
 const _: () = assert!(offset_of!(TdmrInfo, reserved) == 64);

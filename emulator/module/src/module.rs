@@ -177,7 +177,7 @@ impl Module {
         let tdvps = Tdvps::load(m, v.tdvpr);
         let descriptor = tdvps.posted_descriptor;
         let address = self.shared_buffer(m, descriptor, POSTED_DESCRIPTOR_BYTES, Operand::R8);
-        address.ok().filter(|_| tdvps.pin_controls & PIN_POSTED_INTERRUPTS != 0)
+        address.ok().filter(|_| tdvps.takes_posted_interrupts())
     }
 
     pub(crate) fn tdmrs(&self) -> &[Tdmr] {

@@ -7,7 +7,7 @@
 use core::array;
 
 use abi::Status;
-use abi::tdmr::{MAX_RESERVED, PAMT_ENTRY_BYTES, ReservedArea, TdmrInfo};
+use abi::tdmr::{PAMT_ENTRY_BYTES, TdmrInfo};
 
 use crate::hpa::{is_plain, overlaps};
 use crate::phys::PAGE;
@@ -28,20 +28,7 @@ pub(crate) struct Tdmr {
 
 impl Tdmr {
     /// No region.
-    pub(crate) const EMPTY: Self = Self {
-        info: TdmrInfo {
-            base: 0,
-            size: 0,
-            pamt_1g_base: 0,
-            pamt_1g_size: 0,
-            pamt_2m_base: 0,
-            pamt_2m_size: 0,
-            pamt_4k_base: 0,
-            pamt_4k_size: 0,
-            reserved: [ReservedArea { offset: 0, size: 0 }; MAX_RESERVED],
-        },
-        next: 0,
-    };
+    pub(crate) const EMPTY: Self = Self { info: TdmrInfo::EMPTY, next: 0 };
 
     pub(crate) fn new(info: &TdmrInfo) -> Self {
         Self { info: *info, next: info.base }
@@ -264,6 +251,7 @@ fn each_available(region: &TdmrInfo, mut visit: impl FnMut(u64, u64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::tdmr::ReservedArea;
     use zerocopy::FromZeros;
 
     const CMRS: [Range; 2] = [(0, GIB), (GIB, GIB)];

@@ -51,7 +51,7 @@ impl Plan {
         }
         let runs = runs_of_gibs(&free, limits.tdmrs.min(MAX_TDMRS));
         free.intersect(runs.as_slice());
-        let mut tdmrs = [EMPTY; MAX_TDMRS];
+        let mut tdmrs = [TdmrInfo::EMPTY; MAX_TDMRS];
         for (tdmr, run) in tdmrs.iter_mut().zip(runs.as_slice()) {
             *tdmr = with_pamt(*run, &mut free)?;
         }
@@ -68,18 +68,6 @@ impl Plan {
         &self.tdmrs[..self.count]
     }
 }
-
-const EMPTY: TdmrInfo = TdmrInfo {
-    base: 0,
-    size: 0,
-    pamt_1g_base: 0,
-    pamt_1g_size: 0,
-    pamt_2m_base: 0,
-    pamt_2m_size: 0,
-    pamt_4k_base: 0,
-    pamt_4k_size: 0,
-    reserved: [ReservedArea { offset: 0, size: 0 }; MAX_RESERVED],
-};
 
 /// Runs of GiBs in which there is free memory, at most `most`, the lowest ones.
 fn runs_of_gibs(free: &Ranges<MAX_RANGES>, most: usize) -> Ranges<MAX_TDMRS> {
@@ -110,7 +98,7 @@ fn with_pamt(run: Range, free: &mut Ranges<MAX_RANGES>) -> Option<TdmrInfo> {
         pamt_2m_size: size_2m,
         pamt_1g_base: block.start + size_4k + size_2m,
         pamt_1g_size: size_1g,
-        ..EMPTY
+        ..TdmrInfo::EMPTY
     })
 }
 

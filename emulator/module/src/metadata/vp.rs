@@ -14,6 +14,7 @@ use crate::module::{Module, PIN_POSTED_INTERRUPTS, POSTED_DESCRIPTOR_BYTES};
 use crate::phys::PAGE;
 use crate::sys::TDVPS_PAGES_MAX;
 use crate::td::tdvps::Tdvps;
+use crate::virt::apic::{Vapic, VapicPage};
 
 const NUM_TDVPS_PAGES: FieldId = FieldId(0xA020_0000_0000_0003);
 
@@ -134,23 +135,9 @@ fn check_posted_interrupts(tdvps: &Tdvps, controls: u64) -> Result<(), Status> {
 
 /// Whether the virtual APIC holds a request above its PPR: VMXIP.
 fn interrupt_is_pending(m: &dyn Machine, vapic: u64) -> bool {
-    const TPR: u64 = 0x080;
-    const ISR: u64 = 0x100;
-    const IRR: u64 = 0x200;
-    let highest = |bank: u64| {
-        (0..8).rev().find_map(|word| {
-            let bits = register(m, vapic + bank + 0x10 * word);
-            (bits != 0).then(|| 32 * word + u64::from(bits.ilog2()))
-        })
-    };
-    let class = |vector: u64| vector >> 4;
-    let tpr = u64::from(register(m, vapic + TPR));
-    let priority = class(tpr & 0xFF).max(class(highest(ISR).unwrap_or(0)));
-    highest(IRR).is_some_and(|vector| class(vector) > priority)
-}
-
-fn register(m: &dyn Machine, at: u64) -> u32 {
-    let mut bytes = [0; 4];
-    m.read(at, &mut bytes);
-    u32::from_le_bytes(bytes)
+    let mut page: VapicPage = [0; PAGE as usize];
+    m.read(vapic, &mut page);
+    let mut vapic = Vapic::new(&mut page);
+    vapic.update_ppr();
+    vapic.pending_above_ppr()
 }

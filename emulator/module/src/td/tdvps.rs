@@ -10,6 +10,7 @@ use abi::Regs;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::machine::{Machine, TDVPS_PAGES};
+use crate::module::PIN_POSTED_INTERRUPTS;
 use crate::phys::{load, store};
 use crate::sys::TDVPS_PAGES_MAX;
 
@@ -174,9 +175,7 @@ impl Tdvps {
 
     /// The VMM gave a posted-interrupt descriptor and turned its processing on.
     pub(crate) fn takes_posted_interrupts(&self) -> bool {
-        const PROCESS_POSTED_INTERRUPTS: u32 = 1 << 7;
-        self.written & Self::WROTE_DESCRIPTOR != 0
-            && self.pin_controls & PROCESS_POSTED_INTERRUPTS != 0
+        self.written & Self::WROTE_DESCRIPTOR != 0 && self.pin_controls & PIN_POSTED_INTERRUPTS != 0
     }
 
     pub(crate) fn is_associated(&self) -> bool {

@@ -158,7 +158,7 @@ impl<'a> Vapic<'a> {
         self.update_ppr();
     }
 
-    fn update_ppr(&mut self) {
+    pub(crate) fn update_ppr(&mut self) {
         let tpr = self.word(TPR) & 0xff;
         let in_service = u32::from(self.highest(ISR).unwrap_or(0));
         let ppr = if tpr >> 4 >= in_service >> 4 { tpr } else { in_service & 0xf0 };
