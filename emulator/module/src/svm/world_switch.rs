@@ -141,6 +141,7 @@ unsafe extern "sysv64" fn switch(guest: *mut Guest, host: *const Host) {
         "push rdi",
         // QEMU leaves the guest's CR0 in place, paging off, at an exit from a guest with
         // LME = 1, PG = 0 and PAE = 0; the map is the identity, so execution gets here.
+        // [SVM B1.24]
         "mov rdi, [rsp + 16]",
         "mov rdi, [rdi + {host_cr0}]",
         "mov cr0, rdi",

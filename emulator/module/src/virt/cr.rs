@@ -158,19 +158,14 @@ pub const fn clts(cr0: u64) -> u64 {
     cr0 & !CR0_TS
 }
 
-/// The EFER that a guest reads from the VMCB's `efer`: LME is always 1.
+/// The EFER that a guest reads from the VMCB's `efer`.
 pub const fn read_efer(efer: u64) -> u64 {
-    efer & !EFER_SVME | EFER_LME
+    efer & !EFER_SVME
 }
 
-/// EFER in the VMCB after CR0 became `cr0`: LMA follows PG, because LME is always 1.
-///
-/// LME itself stays out of the VMCB while PG is 0, where it has no effect: QEMU does not
-/// restore the host's CR0 at an exit from a guest with LME = 1, PG = 0 and PAE = 0, which is
-/// a TD's initial state. [SVM B1.24]
+/// EFER after CR0 became `cr0`: LMA follows PG, because LME is always 1.
 pub const fn efer_for_cr0(efer: u64, cr0: u64) -> u64 {
-    const LONG: u64 = EFER_LME | EFER_LMA;
-    if cr0 & CR0_PG != 0 { efer | LONG } else { efer & !LONG }
+    if cr0 & CR0_PG != 0 { efer | EFER_LMA } else { efer & !EFER_LMA }
 }
 
 /// WRMSR of `new` to EFER, which the guest reads as `old`: only SCE may change, and

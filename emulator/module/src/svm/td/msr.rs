@@ -104,7 +104,7 @@ impl Td<'_> {
             NativeMsr::SysenterEsp => save.sysenter_esp = value,
             NativeMsr::SysenterEip => save.sysenter_eip = value,
             NativeMsr::Pat => save.g_pat = value,
-            NativeMsr::Efer => save.efer = cr::efer_for_cr0(value | efer::SVME, save.cr0),
+            NativeMsr::Efer => save.efer = value | efer::SVME,
             NativeMsr::Star => save.star = value,
             NativeMsr::Lstar => save.lstar = value,
             NativeMsr::Fmask => save.sfmask = value,

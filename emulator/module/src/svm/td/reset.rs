@@ -38,7 +38,7 @@ fn set_initial(save: &mut Save) {
     save.idtr = Segment::flat(0, 0);
     save.cr0 = cr0::PE | cr0::NE | cr0::ET;
     save.cr4 = cr4::MCE;
-    save.efer = efer::SCE | efer::NXE | efer::SVME; // LME with paging: [SVM B1.24]
+    save.efer = efer::SCE | efer::LME | efer::NXE | efer::SVME;
     save.rip = RESET_VECTOR;
     save.rflags = rflags::RESERVED_1;
     (save.dr6, save.dr7) = (0xFFFF_0FF0, 0x400);
