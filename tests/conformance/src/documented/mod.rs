@@ -1,5 +1,11 @@
 //! What the specification documents: leaf by leaf, every status and when it comes.
 
+mod guest;
+mod host;
+
+pub use guest::GUEST;
+pub use host::HOST;
+
 use abi::Status;
 
 use crate::Side;
