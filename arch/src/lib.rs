@@ -17,5 +17,6 @@ pub mod port;
 pub mod pvh;
 mod runtime;
 pub mod trap;
+pub mod vmx;
 
 pub use cell::BootCell;
