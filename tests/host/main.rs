@@ -6,4 +6,5 @@ mod documents;
 mod fake;
 mod harness_over_fake;
 mod missing_qemu;
+mod one_place;
 mod refused_images;

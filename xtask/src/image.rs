@@ -11,6 +11,7 @@ use image::{Metadata, PageOrder, Parts, layout};
 use sha2::{Digest, Sha256};
 use xshell::Shell;
 
+use crate::strip::strip;
 use crate::{bare, flags};
 
 pub(crate) fn run(sh: &Shell, flags: &flags::Image) -> Result<ExitCode> {
@@ -30,7 +31,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Image) -> Result<ExitCode> {
 /// Puts boot and `kernel` together into the image `output`.
 pub(crate) fn write(kernel: &Path, output: &Path) -> Result<Vec<u8>> {
     let boot = bare::flatten(&read(&paths::bare("boot"))?)?;
-    let kernel_elf = read(kernel)?;
+    let kernel_elf = strip(&read(kernel)?).with_context(|| kernel.display().to_string())?;
     let parts = Parts {
         kernel_elf: &kernel_elf,
         boot: &boot,

@@ -11,6 +11,7 @@ mod flags;
 mod image;
 mod qemu;
 mod run;
+mod strip;
 mod test;
 mod tidy;
 mod values;
