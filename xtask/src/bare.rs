@@ -13,6 +13,8 @@ pub(crate) const EMULATOR: [&str; 2] = ["module", "vmm"];
 pub(crate) const TD: [&str; 2] = ["boot", "kernel"];
 /// The package of the tests' own kernels.
 pub(crate) const PAYLOADS: &str = "payloads";
+/// The package of the tests' own VMMs.
+pub(crate) const HOSTS: &str = "hosts";
 
 /// Code generation for code without an operating system. They are set on this one
 /// child, with a target and a directory of its own, so that build scripts and xtask

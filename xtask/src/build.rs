@@ -13,9 +13,9 @@ pub(crate) fn run(sh: &Shell) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The emulator, `td.fd`, and an image for each test payload.
+/// The emulator, the tests' own VMMs, `td.fd`, and an image for each test payload.
 pub(crate) fn everything(sh: &Shell) -> Result<()> {
-    let packages = [&bare::TD[..], &bare::EMULATOR, &[bare::PAYLOADS]].concat();
+    let packages = [&bare::TD[..], &bare::EMULATOR, &[bare::PAYLOADS, bare::HOSTS]].concat();
     bare::build(sh, &packages)?;
     image::write(&paths::bare("kernel"), &paths::image("td"))?;
     for payload in paths::payloads()? {

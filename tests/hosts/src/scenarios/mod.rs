@@ -1,0 +1,51 @@
+//! The states of module, TD and vCPU, one after the other, and the tables that hold in each.
+//!
+//! What brings a state about is a call too, checked by its row.
+
+mod system;
+
+use abi::verdict;
+use arch::vmx::{self, Region};
+use arch::{BootCell, msr};
+
+use crate::bare;
+use crate::place::Pool;
+use crate::run::Run;
+
+static VMXON: BootCell<Region> = BootCell::new(Region::new());
+/// IA32_MKTME_KEYID_PARTITIONING.
+const KEYID_PARTITIONING: u32 = 0x87;
+
+/// Runs everything in this RAM; gives the verdict.
+pub fn run(ram: (u64, u64)) -> u32 {
+    if !enter_vmx() {
+        return verdict::EMULATOR_FAILED;
+    }
+    let Some(pool) = Pool::new(ram, keys()) else {
+        bare::log(format_args!("error: VMM: too little memory"));
+        return verdict::EMULATOR_FAILED;
+    };
+    let mut run = Run::new(pool);
+    system::run(&mut run);
+    if run.finish() { verdict::PASSED } else { verdict::CHECK_FAILED }
+}
+
+/// VMX operation, where the CPU has it.
+#[expect(unsafe_code, reason = "VMXON")]
+fn enter_vmx() -> bool {
+    let Some(region) = VMXON.take().filter(|_| vmx::is_supported()) else { return true };
+    // SAFETY: memory is identity-mapped, and this is ring 0.
+    match unsafe { vmx::enter(region) } {
+        Ok(()) => true,
+        Err(error) => {
+            bare::log(format_args!("error: VMM: {error}"));
+            false
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "RDMSR")]
+fn keys() -> u64 {
+    // SAFETY: the platform under the module has the MSR.
+    unsafe { msr::read(KEYID_PARTITIONING) }
+}

@@ -1,0 +1,37 @@
+//! Checks as data: a file for a leaf or a group of leaves, a table for a state.
+//!
+//! A row is: what, the leaf and its input registers, the status, and the registers that the
+//! leaf writes. Every other register must be as it was.
+//!
+//! ```text
+//! "the HKID is a shared one": MNG_CREATE => (Rcx: At(Tdr), Rdx: Is(1)) -> invalid(Rdx);
+//! ```
+
+use abi::{Operand, Status};
+
+pub mod system;
+
+/// Tables of rows with a common citation.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $table:ident [$source:literal] {
+        $($name:literal: $leaf:ident $(+ $more:expr)?
+            => ($($in:ident: $value:expr),*) -> $status:expr $(, ($($out:ident: $result:expr),*))?;)*
+    })*) => {
+        $($(#[$doc])* pub const $table: &[$crate::run::Row<'static>] = &[
+            $($crate::run::Row {
+                name: $name,
+                rax: abi::leaf::tdh::$leaf $(+ $more)?,
+                source: $source,
+                input: &[$((abi::Gpr::$in, $value)),*],
+                status: $status,
+                output: &[$($((abi::Gpr::$out, $result)),*)?],
+            },)*
+        ];)*
+    };
+}
+use tables;
+
+/// OPERAND_INVALID with this operand.
+const fn invalid(operand: Operand) -> Status {
+    Status::OPERAND_INVALID.with_operand(operand)
+}
