@@ -36,87 +36,154 @@ const FUNCTIONS: [u64; 15] = [
     function::MIGTD,
 ];
 
-/// Counts of #VEs by exit reason, TDCALLs by leaf and VP.VMCALLs by sub-function.
+/// One counter of a [`Counts`].
 ///
-/// Numbers outside the tables, vendor calls included, share one `other` counter a
-/// kind, so that no count is lost. Counters wrap.
+/// Numbers outside the tables, vendor calls included, share one `other` slot a kind, so that
+/// no count is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(usize);
+
+impl Slot {
+    /// How many there are.
+    pub const COUNT: usize = Self::VMCALL_OTHER + 1;
+
+    const VE_OTHER: usize = VE;
+    const TDCALL: usize = Self::VE_OTHER + 1;
+    const TDCALL_OTHER: usize = Self::TDCALL + TDCALL;
+    const VMCALL: usize = Self::TDCALL_OTHER + 1;
+    const VMCALL_OTHER: usize = Self::VMCALL + FUNCTIONS.len();
+
+    /// #VEs with this basic exit reason.
+    #[must_use]
+    pub const fn ve(reason: u16) -> Self {
+        let reason = reason as usize;
+        Self(if reason < VE { reason } else { Self::VE_OTHER })
+    }
+
+    /// TDCALLs of this leaf.
+    #[must_use]
+    pub const fn tdcall(leaf: u64) -> Self {
+        if leaf < TDCALL as u64 {
+            Self(Self::TDCALL + leaf as usize)
+        } else {
+            Self(Self::TDCALL_OTHER)
+        }
+    }
+
+    /// VP.VMCALLs with this R10 and R11.
+    #[must_use]
+    pub const fn vmcall(r10: u64, r11: u64) -> Self {
+        let mut index = 0;
+        while index < FUNCTIONS.len() {
+            if r10 == 0 && FUNCTIONS[index] == r11 {
+                return Self(Self::VMCALL + index);
+            }
+            index += 1;
+        }
+        Self(Self::VMCALL_OTHER)
+    }
+
+    /// Its place in [`Counts::from_slots`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+
+    /// The slot of a name in text form.
+    fn parse(name: &str) -> Option<Self> {
+        let (kind, number) = name.split_once('.')?;
+        match (kind, number) {
+            ("ve", "other") => Some(Self(Self::VE_OTHER)),
+            ("tdcall", "other") => Some(Self(Self::TDCALL_OTHER)),
+            ("vmcall", "other") => Some(Self(Self::VMCALL_OTHER)),
+            ("ve", reason) => Some(Self::ve(reason.parse().ok()?)),
+            ("tdcall", leaf) => Some(Self::tdcall(leaf.parse().ok()?)),
+            ("vmcall", function) => {
+                let function = u64::from_str_radix(function.strip_prefix("0x")?, 16).ok()?;
+                Some(Self::vmcall(0, function))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Self::VE_OTHER => f.write_str("ve.other"),
+            Self::TDCALL_OTHER => f.write_str("tdcall.other"),
+            slot if slot < VE => write!(f, "ve.{slot}"),
+            slot if slot < Self::TDCALL_OTHER => write!(f, "tdcall.{}", slot - Self::TDCALL),
+            slot => match slot.checked_sub(Self::VMCALL).and_then(|at| FUNCTIONS.get(at)) {
+                Some(function) => write!(f, "vmcall.{function:#x}"),
+                None => f.write_str("vmcall.other"),
+            },
+        }
+    }
+}
+
+/// Counts of #VEs by exit reason, TDCALLs by leaf and VP.VMCALLs by sub-function. Counters
+/// wrap.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Counts {
-    ve: [u64; VE],
-    ve_other: u64,
-    tdcall: [u64; TDCALL],
-    tdcall_other: u64,
-    vmcall: [u64; FUNCTIONS.len()],
-    vmcall_other: u64,
+    slots: [u64; Slot::COUNT],
 }
 
 impl Counts {
     /// All counters zero.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            ve: [0; VE],
-            ve_other: 0,
-            tdcall: [0; TDCALL],
-            tdcall_other: 0,
-            vmcall: [0; FUNCTIONS.len()],
-            vmcall_other: 0,
-        }
+        Self { slots: [0; Slot::COUNT] }
+    }
+
+    /// The counters in the order of [`Slot::index`].
+    #[must_use]
+    pub const fn from_slots(slots: [u64; Slot::COUNT]) -> Self {
+        Self { slots }
     }
 
     /// Counts a #VE with this basic exit reason.
     pub fn record_ve(&mut self, reason: u16) {
-        bump(self.ve.get_mut(usize::from(reason)).unwrap_or(&mut self.ve_other));
+        self.record(Slot::ve(reason));
     }
 
     /// Counts a TDCALL of this leaf.
     pub fn record_tdcall(&mut self, leaf: u64) {
-        let slot = usize::try_from(leaf).ok().and_then(|leaf| self.tdcall.get_mut(leaf));
-        bump(slot.unwrap_or(&mut self.tdcall_other));
+        self.record(Slot::tdcall(leaf));
     }
 
     /// Counts a VP.VMCALL: R10 and R11 as the VMM sees them.
     pub fn record_vmcall(&mut self, r10: u64, r11: u64) {
-        let index = FUNCTIONS.iter().position(|function| r10 == 0 && *function == r11);
-        match index {
-            Some(index) => bump(&mut self.vmcall[index]),
-            None => bump(&mut self.vmcall_other),
-        }
+        self.record(Slot::vmcall(r10, r11));
+    }
+
+    fn record(&mut self, slot: Slot) {
+        self.slots[slot.0] = self.slots[slot.0].wrapping_add(1);
     }
 
     /// #VEs with this basic exit reason.
     #[must_use]
     pub fn ve(&self, reason: u16) -> u64 {
-        self.ve.get(usize::from(reason)).copied().unwrap_or(self.ve_other)
+        self.slots[Slot::ve(reason).0]
     }
 
     /// TDCALLs of this leaf.
     #[must_use]
     pub fn tdcall(&self, leaf: u64) -> u64 {
-        let slot = usize::try_from(leaf).ok().and_then(|leaf| self.tdcall.get(leaf));
-        slot.copied().unwrap_or(self.tdcall_other)
+        self.slots[Slot::tdcall(leaf).0]
     }
 
     /// VP.VMCALLs of this sub-function.
     #[must_use]
     pub fn vmcall(&self, function: u64) -> u64 {
-        let index = FUNCTIONS.iter().position(|known| *known == function);
-        index.map_or(self.vmcall_other, |index| self.vmcall[index])
+        self.slots[Slot::vmcall(0, function).0]
     }
 
     /// What was counted since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let minus = |now: u64, then: u64| now.wrapping_sub(then);
-        Self {
-            ve: array::from_fn(|i| minus(self.ve[i], earlier.ve[i])),
-            ve_other: minus(self.ve_other, earlier.ve_other),
-            tdcall: array::from_fn(|i| minus(self.tdcall[i], earlier.tdcall[i])),
-            tdcall_other: minus(self.tdcall_other, earlier.tdcall_other),
-            vmcall: array::from_fn(|i| minus(self.vmcall[i], earlier.vmcall[i])),
-            vmcall_other: minus(self.vmcall_other, earlier.vmcall_other),
-        }
+        Self { slots: array::from_fn(|slot| self.slots[slot].wrapping_sub(earlier.slots[slot])) }
     }
 
     /// Reads the counters that a line in text form names; the others are zero.
@@ -126,34 +193,12 @@ impl Counts {
         for word in line.split_ascii_whitespace() {
             if let Some((name, value)) = word.split_once('=')
                 && let Ok(value) = value.parse()
-                && let Some(slot) = counts.slot(name)
+                && let Some(slot) = Slot::parse(name)
             {
-                *slot = value;
+                counts.slots[slot.0] = value;
             }
         }
         counts
-    }
-
-    fn slot(&mut self, name: &str) -> Option<&mut u64> {
-        let (kind, number) = name.split_once('.')?;
-        if number == "other" {
-            return match kind {
-                "ve" => Some(&mut self.ve_other),
-                "tdcall" => Some(&mut self.tdcall_other),
-                "vmcall" => Some(&mut self.vmcall_other),
-                _ => None,
-            };
-        }
-        match kind {
-            "ve" => self.ve.get_mut(number.parse::<usize>().ok()?),
-            "tdcall" => self.tdcall.get_mut(number.parse::<usize>().ok()?),
-            "vmcall" => {
-                let number = u64::from_str_radix(number.strip_prefix("0x")?, 16).ok()?;
-                let index = FUNCTIONS.iter().position(|known| *known == number)?;
-                Some(&mut self.vmcall[index])
-            }
-            _ => None,
-        }
     }
 }
 
@@ -165,41 +210,13 @@ impl Default for Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Words { f, first: true };
-        for (reason, count) in self.ve.iter().enumerate() {
-            words.put(*count, format_args!("ve.{reason}"))?;
+        let counted = self.slots.iter().enumerate().filter(|(_, count)| **count != 0);
+        for (index, (slot, count)) in counted.enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{}={count}", Slot(slot))?;
         }
-        words.put(self.ve_other, format_args!("ve.other"))?;
-        for (leaf, count) in self.tdcall.iter().enumerate() {
-            words.put(*count, format_args!("tdcall.{leaf}"))?;
-        }
-        words.put(self.tdcall_other, format_args!("tdcall.other"))?;
-        for (function, count) in FUNCTIONS.iter().zip(&self.vmcall) {
-            words.put(*count, format_args!("vmcall.{function:#x}"))?;
-        }
-        words.put(self.vmcall_other, format_args!("vmcall.other"))
+        Ok(())
     }
-}
-
-/// Writes `name=count` words with spaces between them, leaving out zeros.
-struct Words<'a, 'b> {
-    f: &'a mut fmt::Formatter<'b>,
-    first: bool,
-}
-
-impl Words<'_, '_> {
-    fn put(&mut self, count: u64, name: fmt::Arguments<'_>) -> fmt::Result {
-        if count == 0 {
-            return Ok(());
-        }
-        let space = if self.first { "" } else { " " };
-        self.first = false;
-        write!(self.f, "{space}{name}={count}")
-    }
-}
-
-fn bump(counter: &mut u64) {
-    *counter = counter.wrapping_add(1);
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 extern crate std;
 
 pub mod attributes;
-mod counts;
+pub mod counts;
 pub mod exit;
 pub mod field;
 pub mod ghci;

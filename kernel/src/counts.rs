@@ -4,72 +4,69 @@
 //! stretch of the run, this count starts when the first VP.INFO returns and its printed
 //! value is taken right after the last one, which is included.
 
+use core::array;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
 use abi::Counts;
+use abi::counts::Slot;
 use abi::leaf::tdg;
-use spin::Mutex;
-use x86_64::instructions::interrupts::without_interrupts;
 
-use crate::panic;
+static COUNTER: Counter = Counter::new();
 
-static COUNTER: Mutex<Counter> = Mutex::new(Counter::new());
-
+/// Counters that a #VE inside another's handler finds usable: there is no lock.
 #[derive(Debug)]
 struct Counter {
-    has_started: bool,
-    counts: Counts,
+    has_started: AtomicBool,
+    slots: [AtomicU64; Slot::COUNT],
 }
 
 impl Counter {
     const fn new() -> Self {
-        Self { has_started: false, counts: Counts::new() }
+        Self {
+            has_started: AtomicBool::new(false),
+            slots: [const { AtomicU64::new(0) }; Slot::COUNT],
+        }
     }
 
-    fn record(&mut self, record: impl FnOnce(&mut Counts)) {
-        if self.has_started {
-            record(&mut self.counts);
+    fn record(&self, slot: Slot) {
+        if self.has_started.load(Relaxed) {
+            self.slots[slot.index()].fetch_add(1, Relaxed);
         }
+    }
+
+    fn snapshot(&self) -> Counts {
+        Counts::from_slots(array::from_fn(|slot| self.slots[slot].load(Relaxed)))
     }
 }
 
 /// Starts counting, unless that was done.
 pub(crate) fn start() {
-    with(|counter| counter.has_started = true);
+    COUNTER.has_started.store(true, Relaxed);
 }
 
 /// Counts a TDCALL other than VP.VMCALL.
+#[inline]
 pub(crate) fn tdcall(leaf: u64) {
-    with(|counter| counter.record(|counts| counts.record_tdcall(leaf)));
+    COUNTER.record(Slot::tdcall(leaf));
 }
 
 /// Counts a VP.VMCALL of a standard function.
+#[inline]
 pub(crate) fn vmcall(function: u64) {
-    with(|counter| {
-        counter.record(|counts| {
-            counts.record_tdcall(tdg::VP_VMCALL);
-            counts.record_vmcall(0, function);
-        });
-    });
+    COUNTER.record(Slot::tdcall(tdg::VP_VMCALL));
+    COUNTER.record(Slot::vmcall(0, function));
 }
 
 /// Counts a #VE.
+#[inline]
 pub(crate) fn ve(reason: u16) {
-    with(|counter| counter.record(|counts| counts.record_ve(reason)));
+    COUNTER.record(Slot::ve(reason));
 }
 
 /// What was counted so far.
 #[must_use]
 pub fn snapshot() -> Counts {
-    let mut counts = Counts::new();
-    with(|counter| counts = counter.counts);
-    counts
-}
-
-/// Interrupts are off while the lock is held, so that the #VE handler finds it free. A
-/// panic, which may have hit the holder, counts no more.
-fn with(change: impl FnOnce(&mut Counter)) {
-    if !panic::has_begun() {
-        without_interrupts(|| change(&mut COUNTER.lock()));
-    }
+    COUNTER.snapshot()
 }
 
 #[cfg(test)]
@@ -78,11 +75,11 @@ mod tests {
 
     #[test]
     fn nothing_is_counted_before_the_start() {
-        let mut counter = Counter::new();
-        counter.record(|counts| counts.record_ve(30));
-        assert_eq!(counter.counts, Counts::new());
-        counter.has_started = true;
-        counter.record(|counts| counts.record_ve(30));
-        assert_eq!(counter.counts.ve(30), 1);
+        let counter = Counter::new();
+        counter.record(Slot::ve(30));
+        assert_eq!(counter.snapshot(), Counts::new());
+        counter.has_started.store(true, Relaxed);
+        counter.record(Slot::ve(30));
+        assert_eq!(counter.snapshot().ve(30), 1);
     }
 }

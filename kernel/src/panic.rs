@@ -20,11 +20,6 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 /// Error code of ReportFatalError; QEMU wants the low 16 bits 0. [TDVF 4.7]
 const FATAL_CODE: u64 = 0;
 
-/// Whether the kernel is in a panic.
-pub(crate) fn has_begun() -> bool {
-    DEPTH.load(Ordering::Relaxed) != 0
-}
-
 /// What a panic handler does: [`crate::main!`] installs one that calls this.
 pub fn report(info: &PanicInfo<'_>) -> ! {
     interrupts::disable();
