@@ -153,6 +153,15 @@ pub unsafe fn init(tables: &'static mut Tables, handler: Handler) {
     unsafe { load_tss(task) };
 }
 
+/// From here on `handler` is called instead of the one that [`init`] took or that was put
+/// in its place; gives that one, for a handler that leaves most traps to it. `None` before
+/// [`init`], which then takes no notice of `handler`.
+pub fn replace_handler(handler: Handler) -> Option<Handler> {
+    let old = HANDLER.swap(handler as usize, Ordering::AcqRel) as *const ();
+    // SAFETY: zero is `None`, and anything else that was stored here is a `Handler`.
+    unsafe { core::mem::transmute::<*const (), Option<Handler>>(old) }
+}
+
 /// IST index (0-4) of a vector.
 const fn stack_of(vector: u8) -> u16 {
     match vector {
@@ -312,6 +321,19 @@ global_asm!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replaced_handler_comes_back() {
+        fn first(_: &mut TrapFrame) {}
+        fn second(frame: &mut TrapFrame) {
+            frame.rip = 7;
+        }
+        assert!(replace_handler(first).is_none());
+        assert!(replace_handler(second).is_some());
+        let mut frame = TrapFrame::default();
+        replace_handler(first).unwrap()(&mut frame);
+        assert_eq!(frame.rip, 7);
+    }
 
     #[test]
     fn the_vectors_that_stay_have_stacks_of_their_own() {

@@ -9,13 +9,15 @@
 //! | `pages` | `4k` as KVM, or `2m` | `4k` |
 //! | `timeout` | milliseconds until a running TD counts as hung, 0 = never | 0 |
 //! | `probe` | `none`, `read-private`, `write-private` | `none` |
+//! | `flags` | CONFIG_FLAGS without GPAW, hexadecimal with `0x` | NO_RBP_MOD |
+//! | `unlisted` | bytes at the end of RAM that the TD HOB does not list | 0 |
 //!
 //! Anything else is refused: a misspelt key must not run another test than was meant.
 
 use core::fmt;
 use core::str;
 
-use abi::attributes::Attributes;
+use abi::attributes::{Attributes, ConfigFlags};
 use abi::{GpaWidth, PAGE_SIZE, PageLevel};
 
 /// The most memory that a TD can have: a bound for arithmetic, not for taste.
@@ -47,6 +49,11 @@ pub struct Config {
     pub timeout_ms: u64,
     /// See [`Probe`].
     pub probe: Probe,
+    /// CONFIG_FLAGS without GPAW, which `gpa_width` gives.
+    pub flags: ConfigFlags,
+    /// Bytes at the end of RAM that the TD HOB does not list: nobody accepts them unasked,
+    /// and the VMM adds pages there when the TD comes for them.
+    pub unlisted: u64,
 }
 
 impl Config {
@@ -65,6 +72,8 @@ impl Config {
             page_level: PageLevel::Size4K,
             timeout_ms: 0,
             probe: Probe::None,
+            flags: ConfigFlags::NO_RBP_MOD,
+            unlisted: 0,
         };
         let pairs = || text.split(',').filter(|pair| !pair.is_empty());
         for (index, pair) in pairs().enumerate() {
@@ -80,6 +89,9 @@ impl Config {
         }
         let memory = memory.ok_or(ConfigError::NoMemory)?;
         config.memory = memory.ok_or(ConfigError::BadValue("memory".into()))?;
+        if config.unlisted >= config.memory {
+            return Err(ConfigError::BadValue("unlisted".into()));
+        }
         Ok(config)
     }
 
@@ -107,6 +119,15 @@ impl Config {
                     "write-private" => Probe::WritePrivate,
                     _ => return Err(bad()),
                 }
+            }
+            "flags" => {
+                let flags = hexadecimal(value).and_then(ConfigFlags::from_bits);
+                let flags = flags.filter(|flags| !flags.contains(ConfigFlags::GPAW_52));
+                self.flags = flags.ok_or_else(bad)?;
+            }
+            "unlisted" => {
+                let bytes = number(value).filter(|bytes| bytes.is_multiple_of(PAGE_SIZE));
+                self.unlisted = bytes.ok_or_else(bad)?;
             }
             _ => return Err(ConfigError::UnknownKey(key.into())),
         }
@@ -203,6 +224,8 @@ mod tests {
             page_level: PageLevel::Size4K,
             timeout_ms: 0,
             probe: Probe::None,
+            flags: ConfigFlags::NO_RBP_MOD,
+            unlisted: 0,
         };
         assert_eq!(config, expected);
     }
@@ -210,14 +233,17 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text =
-            b"attributes=0x0,gpaw=52,vcpus=1,pages=2m,timeout=250,probe=read-private,memory=4096\n";
+            b"attributes=0x0,gpaw=52,vcpus=1,pages=2m,timeout=250,probe=read-private,flags=0x2,\
+              unlisted=4096,memory=8192\n";
         let expected = Config {
-            memory: 4096,
+            memory: 8192,
             attributes: 0,
             gpa_width: GpaWidth::Bits52,
             page_level: PageLevel::Size2M,
             timeout_ms: 250,
             probe: Probe::ReadPrivate,
+            flags: ConfigFlags::FLEXIBLE_PENDING_VE,
+            unlisted: 4096,
         };
         assert_eq!(Config::parse(text), Ok(expected));
     }
@@ -243,6 +269,10 @@ mod tests {
             ("memory=4096,attributes=0x", bad("attributes")),
             ("memory=4096,timeout=-1", bad("timeout")),
             ("memory=4096,probe=yes", bad("probe")),
+            ("memory=4096,flags=0x1", bad("flags")),
+            ("memory=4096,flags=0x8", bad("flags")),
+            ("memory=8192,unlisted=1", bad("unlisted")),
+            ("memory=4096,unlisted=4096", bad("unlisted")),
         ] {
             assert_eq!(Config::parse(text.as_bytes()), Err(error), "{text}");
         }

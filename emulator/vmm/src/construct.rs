@@ -53,7 +53,8 @@ pub fn create(
         hkid,
         tdvpr: None,
         width: config.gpa_width,
-        guest: GuestMemory::new(config.memory, image_bytes),
+        guest: GuestMemory::new(config.memory, image_bytes)
+            .listing(config.memory - config.unlisted),
         page_level: config.page_level,
         spare: None,
     })
@@ -139,7 +140,7 @@ pub fn load(
     metadata: &Metadata<'_>,
     hob: &mut [u8; HOB_BYTES],
 ) -> Result<Hpa, Failure> {
-    let len = hob::build_for(metadata, td.guest.ram(), hob)?;
+    let len = hob::build_for(metadata, td.guest.listed(), hob)?;
     log::info!("TD HOB of {len} bytes at {:#x}", metadata.td_hob().memory_address);
     let staging = own(vmm)?;
     let mut first = None;

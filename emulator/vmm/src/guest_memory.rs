@@ -10,6 +10,7 @@ use image::{RamRange, q35_ram};
 #[derive(Clone, Copy, Debug)]
 pub struct GuestMemory {
     ram: Q35Ram,
+    listed: Q35Ram,
     image: RamRange,
 }
 
@@ -18,13 +19,20 @@ impl GuestMemory {
     #[must_use]
     pub fn new(ram_bytes: u64, image_bytes: u64) -> Self {
         let start = IMAGE_END.saturating_sub(image_bytes);
-        Self { ram: q35_ram(ram_bytes), image: RamRange { start, len: image_bytes } }
+        let ram = q35_ram(ram_bytes);
+        Self { ram, listed: ram, image: RamRange { start, len: image_bytes } }
     }
 
-    /// The RAM alone.
+    /// The same memory with only the first `ram_bytes` of RAM in the TD HOB.
     #[must_use]
-    pub fn ram(&self) -> &[RamRange] {
-        self.ram.ranges()
+    pub fn listing(self, ram_bytes: u64) -> Self {
+        Self { listed: q35_ram(ram_bytes), ..self }
+    }
+
+    /// The RAM that the TD HOB lists.
+    #[must_use]
+    pub fn listed(&self) -> &[RamRange] {
+        self.listed.ranges()
     }
 
     /// Whether the page of `address` (without SHARED bit) is memory.
@@ -48,7 +56,7 @@ impl GuestMemory {
     }
 
     fn range_of(&self, range: RamRange) -> bool {
-        self.image.contains(range) || self.ram().iter().any(|ram| ram.contains(range))
+        self.image.contains(range) || self.ram.ranges().iter().any(|ram| ram.contains(range))
     }
 }
 
@@ -77,6 +85,13 @@ mod tests {
         ] {
             assert_eq!(memory.contains(address), is_memory, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn ram_that_is_not_listed_is_memory_all_the_same() {
+        let memory = GuestMemory::new(64 << 20, 0x1_0000).listing(48 << 20);
+        assert_eq!(memory.listed(), [RamRange { start: 0, len: 48 << 20 }]);
+        assert!(memory.contains(63 << 20));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn td_params(
         xfam: capabilities.xfam(cpu),
         max_vcpus: 1,
         eptp_controls,
-        config_flags: (ConfigFlags::NO_RBP_MOD | gpaw).bits(),
+        config_flags: (config.flags | gpaw).bits(),
         tsc_frequency_25mhz: TSC_FREQUENCY_25MHZ,
         cpuid_config: cpuid(capabilities, cpu),
         ..TdParams::new_zeroed()
