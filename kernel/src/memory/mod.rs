@@ -16,12 +16,14 @@ use abi::{Gpa, GpaWidth, PAGE_SIZE, SharedGpa};
 use bootloader_api::BootInfo;
 use spin::Once;
 use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
+use x86_64::registers::model_specific::{FsBase, GsBase};
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
 pub use self::heap::Heap;
+use self::walk::Translation;
 use crate::ve;
 use crate::ve::decode::MAX_LENGTH;
 
@@ -172,17 +174,88 @@ impl ve::Memory for Map {
     }
 
     fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool {
-        let Some(layout) = LAYOUT.get() else { return false };
-        let root = Cr3::read().0.start_address().as_u64();
-        let gpa = walk::translate(root, address, |entry| layout.read(entry));
-        let Some(gpa) = gpa.filter(|gpa| layout.has(*gpa, bytes.len())) else { return false };
-        for (byte, gpa) in bytes.iter_mut().zip(gpa..) {
-            let at = ptr::with_exposed_provenance::<u8>((layout.physical_offset + gpa) as usize);
-            // SAFETY: `has` said that the physical mapping has this private address, and the
-            // processor fetches code there; code is not changed while it runs.
-            *byte = unsafe { at.read_volatile() };
-        }
+        ve::Memory::read(self, address, bytes)
+    }
+
+    fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let Some(pages) = Pages::of(address, bytes.len(), |_| true) else { return false };
+        let (first, second) = bytes.split_at_mut(pages.split);
+        pages.first.copy_out(first);
+        pages.second.copy_out(second);
         true
+    }
+
+    fn write(&self, address: u64, bytes: &[u8]) -> bool {
+        let Some(pages) = Pages::of(address, bytes.len(), |to| to.is_writable) else {
+            return false;
+        };
+        let (first, second) = bytes.split_at(pages.split);
+        pages.first.copy_in(first);
+        pages.second.copy_in(second);
+        true
+    }
+
+    fn can_write(&self, address: u64, bytes: usize) -> bool {
+        Pages::of(address, bytes, |to| to.is_writable).is_some()
+    }
+
+    fn segment_base(&self, segment: ve::Segment) -> u64 {
+        match segment {
+            ve::Segment::Fs => FsBase::read().as_u64(),
+            ve::Segment::Gs => GsBase::read().as_u64(),
+        }
+    }
+}
+
+/// A few bytes of private memory by linear address, on one page or on two.
+struct Pages {
+    first: Bytes,
+    second: Bytes,
+    /// How many bytes are on the first page.
+    split: usize,
+}
+
+impl Pages {
+    /// `bytes` bytes, at most a page, at `address`. None unless all of them are mapped,
+    /// private, and such as `is_allowed` wants them.
+    fn of(address: u64, bytes: usize, is_allowed: fn(Translation) -> bool) -> Option<Self> {
+        let split = bytes.min((PAGE_SIZE - address % PAGE_SIZE) as usize);
+        let first = Bytes::at(address, split, is_allowed)?;
+        if split == bytes {
+            return Some(Self { first, second: first, split });
+        }
+        let second = Bytes::at(address.wrapping_add(split as u64), bytes - split, is_allowed)?;
+        Some(Self { first, second, split })
+    }
+}
+
+/// Bytes on one page, in the physical mapping.
+#[derive(Clone, Copy)]
+struct Bytes(usize);
+
+impl Bytes {
+    fn at(address: u64, bytes: usize, is_allowed: fn(Translation) -> bool) -> Option<Self> {
+        let layout = LAYOUT.get()?;
+        let root = Cr3::read().0.start_address().as_u64();
+        let to = walk::translate(root, address, |entry| layout.read(entry))?;
+        let is_there = layout.has(to.gpa, bytes) && is_allowed(to);
+        is_there.then_some(Self((layout.physical_offset + to.gpa) as usize))
+    }
+
+    fn copy_out(self, bytes: &mut [u8]) {
+        for (byte, at) in bytes.iter_mut().zip(self.0..) {
+            // SAFETY: `at` said that the physical mapping has this private address; what is
+            // read is the interrupted instruction's own code or operand.
+            *byte = unsafe { ptr::with_exposed_provenance::<u8>(at).read_volatile() };
+        }
+    }
+
+    fn copy_in(self, bytes: &[u8]) {
+        for (byte, at) in bytes.iter().zip(self.0..) {
+            // SAFETY: `at` said that the physical mapping has this private address and that
+            // the interrupted instruction may write it; it is that instruction's operand.
+            unsafe { ptr::with_exposed_provenance_mut::<u8>(at).write_volatile(*byte) };
+        }
     }
 }
 
@@ -199,8 +272,8 @@ impl Layout {
             return None;
         }
         let at = ptr::with_exposed_provenance::<u64>((self.physical_offset + gpa) as usize);
-        // SAFETY: as in `read_code`, and entries are aligned; volatile, because the mapper
-        // and the processor write them.
+        // SAFETY: the physical mapping has this private address, and entries are aligned;
+        // volatile, because the mapper and the processor write them.
         Some(unsafe { at.read_volatile() })
     }
 }

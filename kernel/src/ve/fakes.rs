@@ -1,5 +1,7 @@
 //! A scripted module with a hostile host, and memory that is an array.
 
+use core::cell::RefCell;
+use core::ops::Range;
 use std::vec::Vec;
 
 use abi::ghci::FATAL_TEXT_BYTES;
@@ -7,7 +9,7 @@ use abi::{GhciStatus, GpaWidth, IoWidth, SharedGpa, Status, VeInfo};
 use tdcall::ghci::{MmioWidth, VmcallError};
 use tdcall::guest::VpInfo;
 
-use super::Memory;
+use super::{Memory, Segment};
 use crate::td::Tdcall;
 
 /// What the host was asked.
@@ -102,11 +104,22 @@ impl Tdcall for Host {
     }
 }
 
-/// One device page, and two pages with code at [`CODE`]; the second may be missing.
+/// One device page; two pages with code at [`CODE`], the second of which may be missing; and
+/// data pages at [`DATA`].
 pub(super) struct Pages {
     pub(super) code: Vec<u8>,
     pub(super) has_second_page: bool,
+    /// Bytes from [`DATA`] on; what is behind them is not mapped.
+    pub(super) data: RefCell<Vec<u8>>,
+    /// Bytes of `data` that can be written.
+    pub(super) writable_bytes: usize,
 }
+
+/// Where the data is.
+pub(super) const DATA: u64 = 0x0000_7FFF_0000_0000;
+/// The bases of FS and GS.
+pub(super) const FS_BASE: u64 = 0x1_0000;
+pub(super) const GS_BASE: u64 = 0xFFFF_FFFF_FFFF_0000;
 
 /// Where the code is.
 pub(super) const CODE: u64 = 0xFFFF_FFFF_8000_0000;
@@ -118,9 +131,25 @@ pub(super) const WINDOW: u64 = 0xFFFF_FF00_0000_0000;
 impl Pages {
     /// Pages with `code` at `CODE + offset`.
     pub(super) fn with(offset: usize, code: &[u8]) -> Self {
-        let mut pages = Self { code: std::vec![0xCC; 0x2000], has_second_page: true };
+        let mut pages = Self {
+            code: std::vec![0xCC; 0x2000],
+            has_second_page: true,
+            data: RefCell::new(Vec::new()),
+            writable_bytes: 0,
+        };
         pages.code[offset..offset + code.len()].copy_from_slice(code);
         pages
+    }
+
+    /// Pages with data that can be written.
+    pub(super) fn with_data(data: &[u8]) -> Self {
+        Self { data: RefCell::new(data.into()), writable_bytes: data.len(), ..Self::with(0, &[]) }
+    }
+
+    fn data_range(&self, address: u64, bytes: usize) -> Option<Range<usize>> {
+        let start = usize::try_from(address.checked_sub(DATA)?).ok()?;
+        let end = start.checked_add(bytes)?;
+        (end <= self.data.borrow().len()).then_some(start..end)
     }
 }
 
@@ -142,5 +171,30 @@ impl Memory for Pages {
             bytes.copy_from_slice(&self.code[start..end]);
         }
         is_there
+    }
+    fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let Some(range) = self.data_range(address, bytes.len()) else { return false };
+        bytes.copy_from_slice(&self.data.borrow()[range]);
+        true
+    }
+
+    fn write(&self, address: u64, bytes: &[u8]) -> bool {
+        let range = self.data_range(address, bytes.len());
+        let Some(range) = range.filter(|range| range.end <= self.writable_bytes) else {
+            return false;
+        };
+        self.data.borrow_mut()[range].copy_from_slice(bytes);
+        true
+    }
+
+    fn can_write(&self, address: u64, bytes: usize) -> bool {
+        self.data_range(address, bytes).is_some_and(|range| range.end <= self.writable_bytes)
+    }
+
+    fn segment_base(&self, segment: Segment) -> u64 {
+        match segment {
+            Segment::Fs => FS_BASE,
+            Segment::Gs => GS_BASE,
+        }
     }
 }

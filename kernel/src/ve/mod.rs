@@ -50,6 +50,26 @@ pub trait Memory {
     /// Copies code at a linear address, `bytes` not crossing a page; false unless the page
     /// is mapped and private.
     fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool;
+    /// Copies data at a linear address, `bytes` at most a page; false unless all of it is
+    /// mapped and private.
+    fn read(&self, address: u64, bytes: &mut [u8]) -> bool;
+    /// Writes data to a linear address; false, and nothing is written, unless
+    /// [`Memory::can_write`].
+    fn write(&self, address: u64, bytes: &[u8]) -> bool;
+    /// Whether all of `bytes` bytes, at most a page, at a linear address are mapped writable
+    /// and private.
+    fn can_write(&self, address: u64, bytes: usize) -> bool;
+    /// The base of a segment.
+    fn segment_base(&self, segment: Segment) -> u64;
+}
+
+/// A segment whose base counts in 64-bit mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// FS.
+    Fs,
+    /// GS.
+    Gs,
 }
 
 /// A routed exception: what is left is to step over the instruction.
