@@ -198,9 +198,11 @@ fn check_pamt_against_pamts(accepted: &[Tdmr], own: [Range; 3]) -> Result<(), St
             }
         }
     }
-    // The reported size is 4 KiB for all three pairs.
-    if overlaps(own[0], own[1]) || overlaps(own[0], own[2]) || overlaps(own[1], own[2]) {
+    if overlaps(own[0], own[1]) || overlaps(own[0], own[2]) {
         return overlap(0, index);
+    }
+    if overlaps(own[1], own[2]) {
+        return overlap(1, index);
     }
     Ok(())
 }
@@ -294,6 +296,8 @@ mod tests {
         assert_eq!(with(|i| i.pamt_4k_size = 0x3F_F000), status(S::INVALID_PAMT, 0));
         assert_eq!(with(|i| i.pamt_1g_base = 0x80), status(S::INVALID_PAMT, 2 << 8));
         assert_eq!(with(|i| i.pamt_2m_base = 0x100_0000), status(S::PAMT_OVERLAP, 0));
+        let small = with(|i| i.pamt_2m_base = i.pamt_1g_base);
+        assert_eq!(small, status(S::PAMT_OVERLAP, 1 << 8));
         assert_eq!(with(|i| i.pamt_2m_base = 0x200_0000), status(S::PAMT_OVERLAP, 1 << 8));
         assert_eq!(with(|i| i.pamt_2m_base = 4 * GIB), status(S::PAMT_OUTSIDE_CMRS, 1 << 8));
     }
