@@ -1,7 +1,7 @@
 //! Runs checks and counts them; a line each on the VMM's log.
 #![expect(unsafe_code, reason = "SEAMCALLs with any operands")]
 
-use abi::{Regs, Status};
+use abi::{Hpa, Regs, Status};
 use conformance::{Check, Failure, Line, Side, check};
 use tdcall::host::{self, Leaf};
 
@@ -27,6 +27,13 @@ impl Run {
         Self { pool, checks: 0, failed: 0 }
     }
 
+    /// A place as an address, for the typed functions.
+    #[must_use]
+    pub fn address(&self, place: Place) -> Hpa {
+        // A pool lies in RAM.
+        Hpa::try_new(self.pool.resolve(place)).unwrap_or(Hpa::new(0))
+    }
+
     /// Runs the rows of a table in order.
     pub fn table(&mut self, rows: &[Row<'_>]) {
         for row in rows {
@@ -44,25 +51,18 @@ impl Run {
         result.ok()
     }
 
-    /// Reports what a typed function of `tdcall::host` gave, or another thing that is not a
-    /// row: `leaf` should have given `status`.
-    pub fn report(&mut self, what: &What<'_>, failure: Option<Failure>) {
-        let row = Row {
-            name: what.name,
-            rax: what.leaf,
-            source: what.source,
-            input: &[],
-            status: what.status,
-            output: &[],
-        };
+    /// Reports something that is not a row: a call of `leaf` that should give `status`.
+    pub fn report(&mut self, what: &What<'_>, status: Status, failure: Option<Failure>) {
+        let What(leaf, source, name) = *what;
+        let row = Row { name, rax: leaf, source, input: &[], status, output: &[] };
         self.print(&Line::of(Side::Host, &row, failure));
     }
 
-    /// [`Self::report`] of a typed function that must succeed with `expected`.
-    pub fn typed<T: PartialEq, E: Into<Refused>>(
+    /// Reports what a typed function of `tdcall::host` gave: it must be `expected`.
+    pub fn typed<T: PartialEq>(
         &mut self,
         what: &What<'_>,
-        got: Result<T, E>,
+        got: Result<T, impl Into<Refused>>,
         expected: &T,
     ) {
         let failure = match got {
@@ -70,7 +70,13 @@ impl Run {
             Ok(value) if value != *expected => Some(Failure::Other("it gave another value")),
             Ok(_) => None,
         };
-        self.report(what, failure);
+        self.report(what, Status::SUCCESS, failure);
+    }
+
+    /// Reports whether what a leaf did is what it should have done.
+    pub fn holds(&mut self, what: &What<'_>, holds: bool) {
+        let failure = (!holds).then_some(Failure::Other("it is not so"));
+        self.report(what, Status::SUCCESS, failure);
     }
 
     fn print(&mut self, line: &Line<'_>) {
@@ -88,18 +94,9 @@ impl Run {
     }
 }
 
-/// What is reported without a row.
+/// What is reported without a row: the leaf, where it is specified, and what, in words.
 #[derive(Clone, Copy, Debug)]
-pub struct What<'a> {
-    /// In words.
-    pub name: &'a str,
-    /// RAX.
-    pub leaf: u64,
-    /// Where it is specified.
-    pub source: &'a str,
-    /// RAX afterwards.
-    pub status: Status,
-}
+pub struct What<'a>(pub u64, pub &'a str, pub &'a str);
 
 /// The status of an error of `tdcall::host`.
 #[derive(Clone, Copy, Debug)]

@@ -30,3 +30,11 @@ pub fn write(at: u64, values: &[u64]) {
 pub fn zero(at: u64) {
     write(at, &[0; 512]);
 }
+
+/// Writes `bytes`, whole quadwords, from `at` on, which is aligned RAM of a
+/// [`crate::place::Pool`].
+pub fn write_bytes(at: u64, bytes: &[u8]) {
+    for (index, word) in (0..).zip(bytes.as_chunks().0) {
+        write(at + 8 * index, &[u64::from_le_bytes(*word)]);
+    }
+}

@@ -17,7 +17,7 @@ use arch::{cpu, port};
 
 mod memory;
 
-pub use memory::{read, write, zero};
+pub use memory::{read, write, write_bytes, zero};
 
 /// The VMM's debug console.
 const CONSOLE: u16 = 0xE9;

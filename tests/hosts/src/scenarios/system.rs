@@ -1,11 +1,36 @@
 //! From the first SEAMCALL to READY.
+#![expect(unsafe_code, reason = "leaves that write memory or take it")]
 
-use abi::Status;
+use abi::field::{FieldId, sys};
 use abi::leaf::tdh;
+use abi::tdmr::TdmrInfo;
+use abi::{Gpr, Hpa, Operand, Status};
 use conformance::Check;
+use conformance::Value::{self, At, Is};
+use tdcall::host::{self, SysInfoSizes};
+use zerocopy::IntoBytes;
 
-use crate::run::Run;
-use crate::tables::system;
+use crate::bare;
+use crate::place::{Buffer, Place};
+use crate::run::{Run, What};
+use crate::tables::{system, tdmrs};
+
+const SOURCE: &str = "ABI-H 3.5";
+/// More fields than the module has.
+const MAX_FIELDS: u32 = 4096;
+/// Quadwords of TDSYSINFO_STRUCT that are global fields.
+const INFO: [(u64, FieldId); 4] = [
+    (64, sys::ATTRIBUTES_FIXED0),
+    (72, sys::ATTRIBUTES_FIXED1),
+    (80, sys::XFAM_FIXED0),
+    (88, sys::XFAM_FIXED1),
+];
+/// Operands of SYS.CONFIG that have no fault.
+const CONFIG: &[(Gpr, Value<Place>)] = &[
+    (Gpr::Rcx, At(Place::Buffer(Buffer::TdmrArray))),
+    (Gpr::Rdx, Is(2)),
+    (Gpr::R8, At(Place::Hkid(0))),
+];
 
 /// Leaves that need a module that is READY; versions of some exist.
 const READY_ONLY: [u64; 37] = [
@@ -53,6 +78,20 @@ pub(super) fn run(run: &mut Run) {
     not_ready(run);
     run.table(system::PENDING);
     run.table(system::INIT_DONE);
+    run.table(system::QUERIES);
+    queries(run);
+    not_ready(run);
+    config(run);
+    run.table(system::CONFIG_DONE);
+    not_ready(run);
+    run.typed(
+        &What(tdh::SYS_KEY_CONFIG, SOURCE, "the module gets its key"),
+        host::sys_key_config(),
+        &(),
+    );
+    run.table(system::READY);
+    tdmr_init(run);
+    run.table(system::TDMRS);
 }
 
 /// Every leaf that needs a TD says that the system is not ready, whatever its operands.
@@ -67,4 +106,103 @@ fn not_ready(run: &mut Run) {
             output: &[],
         });
     }
+}
+
+/// The typed functions that ask the module, compared with each other.
+fn queries(run: &mut Run) {
+    let mut next = Some(FieldId::NULL);
+    let mut fields = 0;
+    let walked = loop {
+        let Some(field) = next else { break true };
+        match host::sys_rd_next(field) {
+            Ok(read) if fields < MAX_FIELDS => next = read.next,
+            _ => break false,
+        }
+        fields += 1;
+    };
+    run.holds(&What(tdh::SYS_RD, SOURCE, "each field names the next, to the last"), walked);
+
+    let [info, cmrs] =
+        [Buffer::SysInfo, Buffer::Cmrs].map(|buffer| run.address(Place::Buffer(buffer)));
+    // SAFETY: the buffers are the pool's, where no Rust object is.
+    let sizes = unsafe { host::sys_info(info, cmrs) };
+    let expected = SysInfoSizes { info_bytes: 1024, cmrs: 32 };
+    run.typed(&What(tdh::SYS_INFO, SOURCE, "it tells how much it wrote"), sizes, &expected);
+    for (offset, field) in INFO {
+        let word = bare::read(info.bits() + offset);
+        let what = What(tdh::SYS_INFO, SOURCE, "SYS.RD gives the same number");
+        run.typed(&What(tdh::SYS_RD, SOURCE, what.2), host::sys_rd(field), &word);
+    }
+    for index in 0..32 {
+        let base = bare::read(cmrs.bits() + 16 * u64::from(index));
+        let size = bare::read(cmrs.bits() + 16 * u64::from(index) + 8);
+        let read = host::sys_rd(sys::CMR_BASE.element(index)) == Ok(base)
+            && host::sys_rd(sys::CMR_SIZE.element(index)) == Ok(size);
+        if !read || index == 31 {
+            run.holds(&What(tdh::SYS_INFO, SOURCE, "the CMRs are those of SYS.RD"), read);
+        }
+    }
+    run.typed(&What(tdh::SYS_LP_SHUTDOWN, SOURCE, "it does nothing"), host::sys_lp_shutdown(), &());
+}
+
+fn config(run: &mut Run) {
+    run.table(system::CONFIG_OPERANDS);
+    for fault in tdmrs::FAULTS {
+        let mut infos = tdmrs::good(&run.pool);
+        (fault.change)(&mut infos, &run.pool);
+        write(run, &infos);
+        run.check(&Check {
+            name: fault.name,
+            rax: tdh::SYS_CONFIG,
+            source: SOURCE,
+            input: CONFIG,
+            status: fault.status,
+            output: &[],
+        });
+    }
+    let array = write(run, &tdmrs::good(&run.pool));
+    let second = bare::read(array.bits() + 8);
+    bare::write(array.bits() + 8, &[second + 8]);
+    run.check(&Check {
+        name: "the second TDMR_INFO is not aligned to 512",
+        rax: tdh::SYS_CONFIG,
+        source: SOURCE,
+        input: CONFIG,
+        status: Status::OPERAND_INVALID.with_operand(Operand::Rcx),
+        output: &[],
+    });
+    bare::write(array.bits() + 8, &[second]);
+    let hkid = run.pool.resolve(Place::Hkid(0)) as u16;
+    // SAFETY: the PAMTs are the pool's, where no Rust object is.
+    let done = unsafe { host::sys_config(array, 2, hkid) };
+    run.typed(&What(tdh::SYS_CONFIG, SOURCE, "two TDMRs without fault"), done, &());
+}
+
+/// Writes the TDMR_INFOs; gives the array of their addresses.
+fn write(run: &Run, infos: &[TdmrInfo; 2]) -> Hpa {
+    let [array, at] =
+        [Buffer::TdmrArray, Buffer::Tdmrs].map(|buffer| run.address(Place::Buffer(buffer)));
+    for (index, info) in (0..).zip(infos) {
+        let to = at.bits() + 512 * index;
+        bare::write_bytes(to, info.as_bytes());
+        bare::write(array.bits() + 8 * index, &[to]);
+    }
+    array
+}
+
+/// All of TDMR 0, in 256 calls.
+fn tdmr_init(run: &mut Run) {
+    let mut calls = 0;
+    let next = loop {
+        calls += 1;
+        match host::sys_tdmr_init(Hpa::new(0)) {
+            Ok(0) if calls < 256 => {}
+            next => break next,
+        }
+    };
+    run.typed(
+        &What(tdh::SYS_TDMR_INIT, SOURCE, "a GiB takes 256 calls"),
+        next.map(|next| (next, calls)),
+        &(1 << 30, 256),
+    );
 }

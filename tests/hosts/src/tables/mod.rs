@@ -4,12 +4,14 @@
 //! leaf writes. Every other register must be as it was.
 //!
 //! ```text
-//! "the HKID is a shared one": MNG_CREATE => (Rcx: At(Tdr), Rdx: Is(1)) -> invalid(Rdx);
+//! "the HKID is a shared one": MNG_CREATE
+//!     => (Rcx: At(Tdr), Rdx: Is(1)) -> invalid(Rdx);
 //! ```
 
 use abi::{Operand, Status};
 
 pub mod system;
+pub mod tdmrs;
 
 /// Tables of rows with a common citation.
 macro_rules! tables {
@@ -35,3 +37,13 @@ use tables;
 const fn invalid(operand: Operand) -> Status {
     Status::OPERAND_INVALID.with_operand(operand)
 }
+
+/// OPERAND_ADDR_RANGE_ERROR with this operand.
+const fn out_of_range(operand: Operand) -> Status {
+    Status::OPERAND_ADDR_RANGE_ERROR.with_operand(operand)
+}
+
+/// Added to an address: the top bit of its HKID, so that the HKID is a private one.
+const KEY: u64 = 1 << 51;
+/// Added to an address: the first bit that no physical address has.
+const BEYOND: u64 = 1 << 52;
