@@ -124,6 +124,9 @@ impl Module {
         if rax & RESERVED != 0 || (version > 0 && !tdh::is_versioned(leaf)) {
             return Err(invalid);
         }
+        if self.state == SysState::Shutdown && leaf != tdh_leaf::SYS_LP_SHUTDOWN {
+            return Err(Status::SYS_SHUTDOWN);
+        }
         if self.state != SysState::Ready && !tdh::works_before_ready(leaf) {
             return Err(Status::SYS_NOT_READY);
         }

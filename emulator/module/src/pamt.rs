@@ -45,6 +45,9 @@ impl PageType {
     }
 }
 
+/// Entries of the next smaller size under one entry.
+const CHILDREN: u64 = 512;
+
 /// A PAMT entry as it stands in memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -95,9 +98,15 @@ impl Slot {
         1 << (9 * u32::from(self.level))
     }
 
-    /// Gives the page to the TD at `owner`.
+    /// Gives the page to the TD at `owner`; its BEPOCH starts at 0.
     pub(crate) fn assign(&self, m: &mut dyn Machine, kind: PageType, owner: u64) {
         store(m, self.at, &Entry::new(kind, owner, 0));
+    }
+
+    /// As [`Self::assign`], but the BEPOCH of the page's last use stays, as 1.5.01 leaves
+    /// it where pages change their size.
+    pub(crate) fn inherit(&self, m: &mut dyn Machine, kind: PageType, owner: u64) {
+        store(m, self.at, &Entry::new(kind, owner, self.entry.bepoch));
     }
 
     /// Makes the page free. The owner field stays, as in 1.5.01.
@@ -135,10 +144,38 @@ impl Module {
     pub(crate) fn pamt_children_are_free(&self, m: &dyn Machine, hpa: u64) -> bool {
         let first = hpa & !((PAGE << 9) - 1);
         let Some(slot) = self.pamt_slot(m, first, 0) else { return false };
-        (0..512).all(|index| {
+        (0..CHILDREN).all(|index| {
             let entry: Entry = load(m, slot.at + index * PAMT_ENTRY_BYTES);
             entry.kind == PageType::NDA.0
         })
+    }
+
+    /// Makes the page of size `level` at `hpa` 512 pages of the next smaller size.
+    pub(crate) fn pamt_split(&self, m: &mut dyn Machine, hpa: u64, level: u8) {
+        let (Some(large), Some(first)) =
+            (self.pamt_slot(m, hpa, level), self.pamt_slot(m, hpa, level.saturating_sub(1)))
+        else {
+            return;
+        };
+        for index in 0..CHILDREN {
+            let at = first.at + index * PAMT_ENTRY_BYTES;
+            Slot { at, ..first }.assign(m, large.page_type(), large.owner());
+        }
+        large.free(m);
+    }
+
+    /// Makes 512 pages of one TD, the first at `hpa`, one page of size `level`.
+    pub(crate) fn pamt_merge(&self, m: &mut dyn Machine, hpa: u64, level: u8) {
+        let (Some(large), Some(first)) =
+            (self.pamt_slot(m, hpa, level), self.pamt_slot(m, hpa, level.saturating_sub(1)))
+        else {
+            return;
+        };
+        large.inherit(m, first.page_type(), first.owner());
+        for index in 0..CHILDREN {
+            let at = first.at + index * PAMT_ENTRY_BYTES;
+            Slot { entry: load(m, at), at, level: first.level }.free(m);
+        }
     }
 
     /// Whether `[hpa, hpa + size)` touches memory that holds a PAMT.

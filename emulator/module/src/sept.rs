@@ -90,6 +90,16 @@ impl SeptState {
         matches!(self, Self::NlBlocked | Self::Blocked | Self::PendingBlocked)
     }
 
+    /// The state before RANGE.BLOCK; of a state that is not blocked, itself.
+    pub(crate) fn unblocked(self) -> Self {
+        match self {
+            Self::NlBlocked => Self::NlMapped,
+            Self::Blocked => Self::Mapped,
+            Self::PendingBlocked => Self::Pending,
+            other => other,
+        }
+    }
+
     /// The state after RANGE.BLOCK, where it is allowed.
     pub(crate) fn blocked(self) -> Option<Self> {
         match self {
@@ -193,6 +203,30 @@ pub(crate) fn walk(m: &dyn Machine, td: &Td, gpa: u64, level: u8) -> Walk {
         table = entry.page();
         at_level -= 1;
     }
+}
+
+/// Host-physical address of a byte of the TD that is mapped, for the leaves that read or
+/// write memory through an operand of the VMM's: RCX, aligned to `alignment` bytes. On
+/// EPT_ENTRY_NOT_PRESENT the registers report where the walk ended. [ABI-H 3.7, 3.8]
+///
+/// 1.5.01 has a second status for a leaf that is readable but not MAPPED; only migration
+/// makes such leaves.
+pub(crate) fn mapped_byte(
+    m: &dyn Machine,
+    td: &Td,
+    gpa: u64,
+    alignment: u64,
+    regs: &mut Regs,
+) -> Result<u64, Status> {
+    if !gpa.is_multiple_of(alignment) || !td.tdcs.is_private(gpa) {
+        return Err(Status::OPERAND_INVALID.with_operand(Operand::Rcx));
+    }
+    let walk = walk(m, td, gpa, 0);
+    if walk.state() != SeptState::Mapped {
+        walk.report(regs);
+        return Err(Status::EPT_ENTRY_NOT_PRESENT.with_operand(Operand::Rcx));
+    }
+    Ok(walk.entry.page() + gpa % size_of_level(walk.level))
 }
 
 /// RCX of the memory leaves, taken apart: a private GPA and the level of an entry.

@@ -21,6 +21,10 @@ pub(crate) const FIRST_PRIVATE_HKID: u16 = 32;
 pub const KEYID_PARTITIONING: u64 =
     (FIRST_PRIVATE_HKID as u64 - 1) | (HKIDS as u64 - FIRST_PRIVATE_HKID as u64) << 32;
 
+/// The one version of handoff data that SYS.SHUTDOWN can prepare: the newest, the oldest
+/// and the only one that 1.5.01 knows.
+pub(crate) const HANDOFF_VERSION: u64 = 0;
+
 /// The one logical processor.
 pub(crate) const LP: u32 = 0;
 
@@ -63,4 +67,6 @@ pub(crate) enum SysState {
     ConfigDone,
     /// After SYS.KEY.CONFIG on the last package: every leaf works.
     Ready,
+    /// After SYS.SHUTDOWN: no leaf but SYS.LP.SHUTDOWN works, for ever.
+    Shutdown,
 }

@@ -14,20 +14,19 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
     let td = td_operand(module, m, tdr_pa, Operand::Rdx, OpState::BUILT)?;
     let levels = (0, td.tdcs.root_level());
     let (_, walk) = Target::find(m, &td, gpa_and_level, levels, regs)?;
-    let page = walk.entry.page();
-    let unblocked = match walk.state() {
-        SeptState::NlBlocked => Entry::non_leaf(page),
-        SeptState::Blocked => Entry::leaf(page, SeptState::Mapped),
-        SeptState::PendingBlocked => Entry::leaf(page, SeptState::Pending),
-        _ => {
-            walk.report(regs);
-            return Err(Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx));
-        }
-    };
+    if !walk.state().is_blocked() {
+        walk.report(regs);
+        return Err(Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx));
+    }
     let is_tracked = |slot: crate::pamt::Slot| td.tdcs.is_tlb_tracked(slot.bepoch());
     if td.tdcs.needs_tracking() && !module.page_slot(m, &walk).is_some_and(is_tracked) {
         return Err(Status::TLB_TRACKING_NOT_DONE.with_operand(Operand::SeptTree));
     }
+    let page = walk.entry.page();
+    let unblocked = match walk.state().unblocked() {
+        SeptState::NlMapped => Entry::non_leaf(page),
+        state => Entry::leaf(page, state),
+    };
     walk.set(m, unblocked);
     Ok(())
 }

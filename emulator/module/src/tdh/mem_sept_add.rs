@@ -1,4 +1,8 @@
 //! TDH.MEM.SEPT.ADD: a page for the secure EPT. [ABI-H 3.7]
+//!
+//! Version 1 gives R8-R11 back on success and on failure: without bit 63, or with it for
+//! a page that an entry does not need any more, or all ones for a page that was taken.
+//! Nothing interrupts it, as there are no nested guests: never INTERRUPTED_RESUMABLE.
 
 use abi::{Operand, Regs, Status};
 
@@ -37,37 +41,50 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, version: u8, regs: &mut 
     let td = td_operand(module, m, tdr_pa, Operand::Rdx, OpState::BUILT)?;
     let levels = (1, td.tdcs.root_level());
     let (_, walk) = Target::find(m, &td, gpa_and_level, levels, regs)?;
-    let page = pages[0];
-    if page == NULL_PA && version == 0 {
-        return Err(Status::OPERAND_INVALID.with_operand(Operand::R8));
-    }
-    if !entry_fits(&walk, page, td_and_flags) {
-        walk.report(regs);
-        return Err(Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx));
-    }
-    let is_used = page != NULL_PA && walk.state() == SeptState::Free;
+    let is_used = check_page(&walk, pages[0], version, td_and_flags, regs)?;
     let slot = if is_used {
-        Some(module.private_page(m, page, Operand::R8, PageType::NDA)?)
+        Some(module.private_page(m, pages[0], Operand::R8, PageType::NDA)?)
     } else {
         None
     };
     if version > 0 {
+        if !is_used {
+            regs.r8 |= UNUSED;
+        }
         check_no_nested_pages(pages)?;
-        regs.r8 = if is_used { NULL_PA } else { page | UNUSED };
     }
     if let Some(slot) = slot {
-        link(m, &walk, &slot, page, tdr_pa);
+        link(m, &walk, &slot, pages[0], tdr_pa);
+        if version > 0 {
+            regs.r8 = NULL_PA;
+        }
     }
     Ok(())
 }
 
-/// Free for a new page; a table already if there is none or it need not be used.
-fn entry_fits(walk: &Walk, page: u64, td_and_flags: u64) -> bool {
-    match (page, walk.state()) {
-        (NULL_PA, state) => state == SeptState::NlMapped,
-        (_, SeptState::Free) => true,
-        _ => td_and_flags & ALLOW_EXISTING != 0,
+/// Whether the page of R8 is needed: the entry is free and there is a page, or it is a
+/// table already and there need be none.
+fn check_page(
+    walk: &Walk,
+    page: u64,
+    version: u8,
+    td_and_flags: u64,
+    regs: &mut Regs,
+) -> Result<bool, Status> {
+    let state_incorrect = Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx);
+    let answer = match (walk.state(), page) {
+        (SeptState::Free | SeptState::NlMapped, NULL_PA) if version == 0 => {
+            return Err(Status::OPERAND_INVALID.with_operand(Operand::R8));
+        }
+        (SeptState::NlMapped, NULL_PA) => Ok(false),
+        (SeptState::NlMapped, _) if td_and_flags & ALLOW_EXISTING != 0 => Ok(false),
+        (SeptState::Free, page) if page != NULL_PA => Ok(true),
+        _ => Err(state_incorrect),
+    };
+    if answer.is_err() {
+        walk.report(regs);
     }
+    answer
 }
 
 /// Pages for nested guests; there are none.

@@ -6,13 +6,18 @@
 
 mod mem_page_add;
 mod mem_page_aug;
+mod mem_page_demote;
+mod mem_page_promote;
+mod mem_page_relocate;
 mod mem_page_remove;
 mod mem_range_block;
 mod mem_range_unblock;
+mod mem_rd;
 mod mem_sept_add;
 mod mem_sept_rd;
 mod mem_sept_remove;
 mod mem_track;
+mod mem_wr;
 mod mng_addcx;
 mod mng_create;
 mod mng_init;
@@ -35,7 +40,9 @@ mod sys_key_config;
 mod sys_lp_init;
 mod sys_lp_shutdown;
 mod sys_rd;
+mod sys_shutdown;
 mod sys_tdmr_init;
+mod sys_update;
 mod td_params;
 mod vp_addcx;
 mod vp_create;
@@ -104,13 +111,17 @@ pub(crate) fn run(
         tdh::MEM_PAGE_ADD => mem_page_add::run(module, m, regs),
         tdh::MEM_SEPT_ADD => mem_sept_add::run(module, m, version, regs),
         tdh::VP_ADDCX => vp_addcx::run(module, m, regs),
+        tdh::MEM_PAGE_RELOCATE => mem_page_relocate::run(module, m, regs),
         tdh::MEM_PAGE_AUG => mem_page_aug::run(module, m, regs),
         tdh::MEM_RANGE_BLOCK => mem_range_block::run(module, m, regs),
         tdh::MNG_KEY_CONFIG => mng_key_config::run(module, m, regs),
         tdh::MNG_CREATE => mng_create::run(module, m, regs),
         tdh::VP_CREATE => vp_create::run(module, m, regs),
         tdh::MNG_RD => mng_rd::run(module, m, version, regs),
+        tdh::MEM_RD => mem_rd::run(module, m, regs),
         tdh::MNG_WR => mng_wr::run(module, m, regs),
+        tdh::MEM_WR => mem_wr::run(module, m, regs),
+        tdh::MEM_PAGE_DEMOTE => mem_page_demote::run(module, m, regs),
         tdh::MR_EXTEND => mr_extend::run(module, m, regs),
         tdh::MR_FINALIZE => mr_finalize::run(module, m, regs),
         tdh::VP_FLUSH => vp_flush::run(module, m, regs),
@@ -118,6 +129,7 @@ pub(crate) fn run(
         tdh::MNG_KEY_FREEID => mng_key_freeid::run(module, m, regs),
         tdh::MNG_INIT => mng_init::run(module, m, regs),
         tdh::VP_INIT => vp_init::run(module, m, version, regs),
+        tdh::MEM_PAGE_PROMOTE => mem_page_promote::run(module, m, version, regs),
         tdh::PHYMEM_PAGE_RDMD => phymem_page_rdmd::run(module, m, regs),
         tdh::MEM_SEPT_RD => mem_sept_rd::run(module, m, regs),
         tdh::VP_RD => vp_rd::run(module, m, version, regs),
@@ -138,6 +150,8 @@ pub(crate) fn run(
         tdh::VP_WR => vp_wr::run(module, m, regs),
         tdh::SYS_LP_SHUTDOWN => sys_lp_shutdown::run(),
         tdh::SYS_CONFIG => sys_config::run(module, m, regs),
+        tdh::SYS_SHUTDOWN => sys_shutdown::run(module, regs),
+        tdh::SYS_UPDATE => sys_update::run(module),
         _ => Err(Status::OPERAND_INVALID.with_operand(Operand::Rax)),
     }
 }

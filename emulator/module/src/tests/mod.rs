@@ -1,5 +1,6 @@
 //! The module over a fake machine: lifecycles, tables of the reference, properties.
 
+mod debug_memory;
 mod fake;
 mod guest;
 mod host;
@@ -7,5 +8,8 @@ mod hostile;
 mod lifecycle;
 mod memory;
 mod model;
+mod relocate;
+mod resize;
+mod shutdown;
 mod system;
 mod violations;
