@@ -4,16 +4,16 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The repository's root: the folder above the package that cargo runs, which is xtask
-/// or this one; above this one when no cargo does.
+/// The repository's root: the folder with `rust-toolchain.toml` above the package that cargo
+/// runs, or above this one when no cargo does.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
         let package =
             env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
-        let mut root = PathBuf::from(package);
-        root.pop();
-        root
+        let package = PathBuf::from(package);
+        let is_root = |folder: &&Path| folder.join("rust-toolchain.toml").is_file();
+        package.ancestors().find(is_root).expect("packages are in the repository").to_owned()
     })
 }
 

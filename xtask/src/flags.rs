@@ -65,6 +65,16 @@ xflags::xflags! {
                 /// Write the counts here too, as JSON.
                 optional --json file: PathBuf
             }
+            /// Instructions and TDCALLs that a #VE costs in the trust domain, by cause, and
+            /// the same accesses without the exception.
+            ///
+            /// Exit codes: 0 as cheap as it has to be, 1 not, 2 environment.
+            cmd ve {
+                /// Write the counts here too, as JSON.
+                optional --json file: PathBuf
+                /// QEMU to use: a path, or a command with arguments.
+                optional --qemu command: String
+            }
         }
         /// Checks the rules of the house that clippy cannot.
         cmd tidy {
@@ -131,11 +141,18 @@ pub struct Bench {
 #[derive(Debug)]
 pub enum BenchCmd {
     Calls(Calls),
+    Ve(Ve),
 }
 
 #[derive(Debug)]
 pub struct Calls {
     pub json: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub struct Ve {
+    pub json: Option<PathBuf>,
+    pub qemu: Option<String>,
 }
 
 #[derive(Debug)]

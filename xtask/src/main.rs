@@ -40,6 +40,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
         XtaskCmd::Build(_) => build::run(&sh),
         XtaskCmd::Bench(flags) => match flags.subcommand {
             BenchCmd::Calls(flags) => bench::calls(&sh, &flags),
+            BenchCmd::Ve(flags) => bench::ve(&sh, &flags),
         },
         XtaskCmd::Tidy(_) => tidy::run(),
         XtaskCmd::Ci(flags) => ci::run(&sh, &flags),

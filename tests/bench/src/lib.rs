@@ -19,3 +19,4 @@ pub mod report;
 pub mod seam;
 pub mod subject;
 pub mod trace;
+pub mod ve;

@@ -1,10 +1,11 @@
-//! `cargo xtask bench calls`: the table of [`bench::report`].
+//! `cargo xtask bench`: the tables of [`bench::report`] and [`bench::ve`].
 //!
-//! `bench [--json FILE]`. Ends with 1 if ours costs more than it may, with 2 on errors.
+//! `bench calls [--json FILE]`, `bench ve QEMU [--json FILE]`. Ends with 1 if something costs
+//! more than it may, with 2 on errors.
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -12,16 +13,46 @@ use bench::report::{CRATES, ROWS, Table};
 use bench::seam::Obliging;
 use bench::subject::{self, Profile};
 use bench::trace::{self, Run, Secrets};
+use bench::ve::{self, Cost};
 
 fn main() -> ExitCode {
-    calls().unwrap_or_else(|error| {
+    run_command().unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(2)
     })
 }
 
-fn calls() -> Result<ExitCode> {
-    let json = json_file()?;
+fn run_command() -> Result<ExitCode> {
+    let mut arguments = env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("calls") => calls(json_file(arguments)?),
+        Some("ve") => {
+            let qemu = arguments.next().context("ve wants a QEMU")?;
+            ve(&qemu, json_file(arguments)?)
+        }
+        other => bail!("unknown table {other:?}"),
+    }
+}
+
+fn ve(qemu: &str, json: Option<PathBuf>) -> Result<ExitCode> {
+    println!("instructions that the trust domain executes, from the one that raises #VE to the");
+    println!("one after it, itself included; and TDCALLs among them, which count as one each\n");
+    let costs = ve::measure(qemu)?;
+    println!("{:<20}{:>14}{:>9}{:>8}", "", "instructions", "tdcalls", "most");
+    let mut is_cheap = !costs.is_empty();
+    for Cost { name, instructions, tdcalls } in &costs {
+        let (most, most_tdcalls) = ve::most(name);
+        is_cheap &= *instructions <= most && *tdcalls <= most_tdcalls;
+        let most = if most == usize::MAX { String::new() } else { most.to_string() };
+        println!("{name:<20}{instructions:>14}{tdcalls:>9}{most:>8}");
+    }
+    if let Some(file) = json {
+        write(&file, &ve::json(&costs))?;
+    }
+    Ok(if is_cheap { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn calls(json: Option<PathBuf>) -> Result<ExitCode> {
     println!("instructions executed, from the CALL of the public function to its RET, both");
     println!("included; TDCALL counts as one; compiled with cargo's stock release profile\n");
     let [ours, guest, tdcall] = CRATES;
@@ -35,8 +66,7 @@ fn calls() -> Result<ExitCode> {
     }
     println!();
     if let Some(file) = json {
-        fs::write(&file, table.json())
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        write(&file, &table.json())?;
     }
     let missed: Vec<_> = table.missed().collect();
     for (title, most) in &missed {
@@ -50,17 +80,18 @@ fn run(name: &str, profile: Profile) -> Result<Run> {
     trace::run(&program, &mut Obliging, &Secrets([0; 6])).with_context(|| format!("crate {name}"))
 }
 
-fn json_file() -> Result<Option<PathBuf>> {
-    let mut arguments = env::args_os().skip(1);
-    let file = match arguments.next() {
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn json_file(mut arguments: impl Iterator<Item = String>) -> Result<Option<PathBuf>> {
+    let file = match arguments.next().as_deref() {
         None => None,
-        Some(flag) if flag == "--json" => {
-            Some(arguments.next().context("--json wants a file")?.into())
-        }
-        Some(other) => bail!("unknown argument {}", other.display()),
+        Some("--json") => Some(arguments.next().context("--json wants a file")?.into()),
+        Some(other) => bail!("unknown argument {other}"),
     };
     match arguments.next() {
         None => Ok(file),
-        Some(other) => bail!("unknown argument {}", other.display()),
+        Some(other) => bail!("unknown argument {other}"),
     }
 }
