@@ -35,6 +35,20 @@ pub struct Regs {
 
 const _: () = assert!(size_of::<Regs>() == 16 * 8);
 
+/// The registers that TDH.VP.ENTER hands over: [`Regs`] and XMM0-15, of which a TD may expose
+/// any in a VP.VMCALL. [ABI-G 4]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegisterFile {
+    /// The general-purpose registers; the file starts with them.
+    pub gprs: Regs,
+    /// XMM0-15.
+    pub xmm: [u128; 16],
+}
+
+const _: () = assert!(core::mem::offset_of!(RegisterFile, gprs) == 0);
+const _: () = assert!(align_of::<RegisterFile>() == 16);
+
 /// A general-purpose register, numbered as instructions number it.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

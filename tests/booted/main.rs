@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
 mod failures;
+mod hygiene;
 mod images;
 mod isolation;
 mod no_trust_domain;

@@ -14,6 +14,7 @@ pub mod fixture;
 mod launch;
 pub mod paths;
 pub mod qemu;
+pub mod registers;
 pub mod verdict;
 
 pub use launch::{Exit, Machine, Options, Report, boot, command_line};

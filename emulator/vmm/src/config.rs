@@ -11,6 +11,7 @@
 //! | `probe` | `none`, `read-private`, `write-private` | `none` |
 //! | `flags` | CONFIG_FLAGS without GPAW, hexadecimal with `0x` | NO_RBP_MOD |
 //! | `unlisted` | bytes at the end of RAM that the TD HOB does not list | 0 |
+//! | `registers` | `plain`, or `poison`: see [`crate::registers`] | `plain` |
 //!
 //! Anything else is refused: a misspelt key must not run another test than was meant.
 
@@ -19,6 +20,8 @@ use core::str;
 
 use abi::attributes::{Attributes, ConfigFlags};
 use abi::{GpaWidth, PAGE_SIZE, PageLevel};
+
+use crate::registers::Treatment;
 
 /// The most memory that a TD can have: a bound for arithmetic, not for taste.
 const MAX_MEMORY: u64 = 1 << 40;
@@ -54,6 +57,8 @@ pub struct Config {
     /// Bytes at the end of RAM that the TD HOB does not list: nobody accepts them unasked,
     /// and the VMM adds pages there when the TD comes for them.
     pub unlisted: u64,
+    /// How the TD's registers are treated.
+    pub registers: Treatment,
 }
 
 impl Config {
@@ -74,6 +79,7 @@ impl Config {
             probe: Probe::None,
             flags: ConfigFlags::NO_RBP_MOD,
             unlisted: 0,
+            registers: Treatment::Plain,
         };
         let pairs = || text.split(',').filter(|pair| !pair.is_empty());
         for (index, pair) in pairs().enumerate() {
@@ -128,6 +134,13 @@ impl Config {
             "unlisted" => {
                 let bytes = number(value).filter(|bytes| bytes.is_multiple_of(PAGE_SIZE));
                 self.unlisted = bytes.ok_or_else(bad)?;
+            }
+            "registers" => {
+                self.registers = match value {
+                    "plain" => Treatment::Plain,
+                    "poison" => Treatment::Poison,
+                    _ => return Err(bad()),
+                }
             }
             _ => return Err(ConfigError::UnknownKey(key.into())),
         }
@@ -226,6 +239,7 @@ mod tests {
             probe: Probe::None,
             flags: ConfigFlags::NO_RBP_MOD,
             unlisted: 0,
+            registers: Treatment::Plain,
         };
         assert_eq!(config, expected);
     }
@@ -234,7 +248,7 @@ mod tests {
     fn every_key_is_read() {
         let text =
             b"attributes=0x0,gpaw=52,vcpus=1,pages=2m,timeout=250,probe=read-private,flags=0x2,\
-              unlisted=4096,memory=8192\n";
+              unlisted=4096,registers=poison,memory=8192\n";
         let expected = Config {
             memory: 8192,
             attributes: 0,
@@ -244,6 +258,7 @@ mod tests {
             probe: Probe::ReadPrivate,
             flags: ConfigFlags::FLEXIBLE_PENDING_VE,
             unlisted: 4096,
+            registers: Treatment::Poison,
         };
         assert_eq!(Config::parse(text), Ok(expected));
     }
@@ -273,6 +288,7 @@ mod tests {
             ("memory=4096,flags=0x8", bad("flags")),
             ("memory=8192,unlisted=1", bad("unlisted")),
             ("memory=4096,unlisted=4096", bad("unlisted")),
+            ("memory=4096,registers=1", bad("registers")),
         ] {
             assert_eq!(Config::parse(text.as_bytes()), Err(error), "{text}");
         }

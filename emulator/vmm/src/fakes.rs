@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use abi::exit::TdExitStatus;
 use abi::field::{self, FieldId};
-use abi::{Hpa, IoWidth, PAGE_SIZE, PageLevel, PrivateGpa, Regs, Status};
+use abi::{Hpa, IoWidth, PAGE_SIZE, PageLevel, PrivateGpa, RegisterFile, Regs, Status};
 use tdcall::host::{LeafError, PageMetadata};
 
 use crate::pool::Pool;
@@ -310,12 +310,12 @@ impl Seamcall for FakeModule {
     fn vp_flush(&mut self, _: Hpa) -> Result<(), Status> {
         self.call("VP.FLUSH")
     }
-    fn vp_enter(&mut self, _: Hpa, regs: &mut Regs) -> TdExitStatus {
-        self.entries.push(*regs);
+    fn vp_enter(&mut self, _: Hpa, file: &mut RegisterFile) -> TdExitStatus {
+        self.entries.push(file.gprs);
         let last = self.repeats && self.exits.len() == 1;
         let next = if last { self.exits.front().copied() } else { self.exits.pop_front() };
         let (rax, out) = next.expect("the script ends before the run does");
-        *regs = out;
+        file.gprs = out;
         TdExitStatus(rax)
     }
 

@@ -8,7 +8,7 @@
 //!
 //! In the order of a run: [`config`] and [`ram`] say what there is, [`system`] brings the
 //! module up with the memory of [`tdmr`], [`construct`] builds the TD, [`run`] runs it with
-//! [`fault`], [`vmcall`], [`interrupts`] and [`idle`], [`teardown`] takes it apart, and
+//! [`registers`], [`fault`], [`vmcall`], [`interrupts`] and [`idle`], [`teardown`] takes it apart, and
 //! [`session`] is all of it.
 #![no_std]
 #[cfg(test)]
@@ -25,6 +25,7 @@ pub mod interrupts;
 pub mod lapic;
 pub mod pool;
 pub mod ram;
+pub mod registers;
 pub mod run;
 pub mod seam;
 pub mod session;

@@ -9,6 +9,7 @@ use abi::{ExitReason, Regs};
 use crate::end::{Death, End, Hang};
 use crate::failure::Failure;
 use crate::idle::Watchdog;
+use crate::registers::Registers;
 use crate::td::{Td, Vcpu, Vmm};
 use crate::{fault, interrupts, vmcall};
 
@@ -25,16 +26,18 @@ pub fn run(
     vcpu: &mut Vcpu,
     watchdog: Watchdog,
     exits: &mut Exits,
+    registers: &mut Registers,
 ) -> End {
-    let mut regs = Regs::default();
     let mut progress = Progress::default();
     loop {
         interrupts::before_entry(vmm, vcpu);
-        let exit = vmm.module.vp_enter(vcpu.tdvpr, &mut regs);
+        registers.before_entry();
+        let exit = vmm.module.vp_enter(vcpu.tdvpr, &mut registers.file);
+        registers.after_exit(exit);
         exits.count(exit);
         let went_on = progress
-            .check(exit, &regs)
-            .and_then(|()| handle(vmm, td, vcpu, watchdog, (exit, &mut regs)));
+            .check(exit, &registers.file.gprs)
+            .and_then(|()| handle(vmm, td, vcpu, watchdog, (exit, registers)));
         if let Err(end) = went_on {
             return end;
         }
@@ -47,7 +50,7 @@ fn handle(
     td: &mut Td,
     vcpu: &mut Vcpu,
     watchdog: Watchdog,
-    (exit, regs): (TdExitStatus, &mut Regs),
+    (exit, registers): (TdExitStatus, &mut Registers),
 ) -> Result<(), End> {
     if !exit.entered() {
         return Err(Failure::module("TDH.VP.ENTER")(abi::Status(exit.0)).into());
@@ -55,6 +58,10 @@ fn handle(
     if exit.class().0 != 0 {
         return Err(Death::Exit(exit).into());
     }
+    if exit.reason() == ExitReason::TDCALL && registers.answer() {
+        return Ok(());
+    }
+    let regs = &mut registers.file.gprs;
     match exit.reason() {
         ExitReason::TDCALL => vmcall::serve(vmm, td, vcpu, watchdog, regs),
         ExitReason::EXTERNAL_INTERRUPT => {

@@ -7,7 +7,7 @@
 
 use abi::exit::TdExitStatus;
 use abi::field::FieldId;
-use abi::{Hpa, IoWidth, PageLevel, PrivateGpa, Regs, Status};
+use abi::{Hpa, IoWidth, PageLevel, PrivateGpa, RegisterFile, Status};
 use tdcall::host::{LeafError, PageMetadata};
 
 /// The TDX module as the VMM reaches it. Each method is the leaf of its name; see
@@ -38,7 +38,7 @@ pub trait Seamcall {
     fn vp_rd(&mut self, tdvpr: Hpa, field: FieldId) -> Result<u64, Status>;
     fn vp_wr(&mut self, tdvpr: Hpa, field: FieldId, value: u64, mask: u64) -> Result<u64, Status>;
     fn vp_flush(&mut self, tdvpr: Hpa) -> Result<(), Status>;
-    fn vp_enter(&mut self, tdvpr: Hpa, regs: &mut Regs) -> TdExitStatus;
+    fn vp_enter(&mut self, tdvpr: Hpa, file: &mut RegisterFile) -> TdExitStatus;
 
     fn mem_sept_add(
         &mut self,

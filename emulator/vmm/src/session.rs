@@ -8,6 +8,7 @@ use crate::end::End;
 use crate::failure::Failure;
 use crate::idle::Watchdog;
 use crate::ram::Ranges;
+use crate::registers::Registers;
 use crate::run::{self, Exits};
 use crate::seam::{Cpu, Devices, Memory, Seamcall};
 use crate::system;
@@ -79,8 +80,9 @@ fn prepare<'a, 'b>(
 impl Prepared<'_, '_> {
     /// Runs the TD and takes it apart, whatever came of it.
     fn live(mut self, config: &Config, image: Image<'_>, hob: &mut [u8; HOB_BYTES]) -> u32 {
-        let mut exits = Exits::new();
-        let end = self.build_and_run(config, image, hob, &mut exits).unwrap_or_else(End::Failed);
+        let (mut exits, mut registers) = (Exits::new(), Registers::new(config.registers));
+        let end = self.build_and_run(config, image, hob, (&mut exits, &mut registers));
+        let end = end.unwrap_or_else(End::Failed);
         if let End::Died(crate::end::Death::Fatal { code, .. }) = end
             && code != 0
         {
@@ -88,6 +90,7 @@ impl Prepared<'_, '_> {
         }
         log::info!("{end}");
         log::info!("td exits {exits}");
+        registers.log();
         match teardown::teardown(&mut self.vmm, &self.td, &self.keys) {
             Ok(pages) => {
                 log::info!("reclaimed {pages} pages, none left");
@@ -105,7 +108,7 @@ impl Prepared<'_, '_> {
         config: &Config,
         image: Image<'_>,
         hob: &mut [u8; HOB_BYTES],
-        exits: &mut Exits,
+        (exits, registers): (&mut Exits, &mut Registers),
     ) -> Result<End, Failure> {
         let Self { vmm, td, metadata, capabilities, .. } = self;
         construct::configure(vmm, td, config, capabilities)?;
@@ -115,7 +118,7 @@ impl Prepared<'_, '_> {
         log::info!("mrtd {}", Hex(&construct::mrtd(vmm, td)?));
         probe(vmm, config.probe, private_page)?;
         let watchdog = Watchdog::start(vmm.cpu, config.timeout_ms);
-        Ok(run::run(vmm, td, &mut vcpu, watchdog, exits))
+        Ok(run::run(vmm, td, &mut vcpu, watchdog, exits, registers))
     }
 }
 

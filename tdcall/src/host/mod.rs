@@ -47,7 +47,7 @@ pub use sys_query::{
     SysInfoSizes, sys_info, sys_lp_shutdown, sys_rd, sys_rd_next, sys_rdall, sys_shutdown,
     sys_update,
 };
-pub use vp::{vp_addcx, vp_create, vp_enter, vp_flush, vp_init, vp_init_v0};
+pub use vp::{vp_addcx, vp_create, vp_enter, vp_enter_with_xmm, vp_flush, vp_init, vp_init_v0};
 pub use vp_fields::{vp_rd, vp_rd_next, vp_wr};
 
 /// RAX of a SEAMCALL, for [`call`].

@@ -3,7 +3,7 @@
 
 use abi::exit::TdExitStatus;
 use abi::leaf::{tdh, versioned};
-use abi::{Hpa, Regs, Status};
+use abi::{Hpa, RegisterFile, Regs, Status};
 
 use super::{done, plain_leaf};
 use crate::retry::while_busy;
@@ -67,13 +67,28 @@ pub fn vp_flush(tdvpr: Hpa) -> Result<(), Status> {
 /// RBP is kept on the stack, so a module that clears it (1.5.01 does on asynchronous
 /// exits, [ABI-H 5.6]) is as good as one that does not; `regs.rbp` is not written.
 ///
+/// XMM0-15 go in as the compiler left them, which a TD sees that exposes them; what the TD
+/// had in them is cleared. A VMM to which either matters has [`vp_enter_with_xmm`].
+///
 /// # Safety
 /// What the TD may reach by shared memory is given to it: no Rust object lies there. A
-/// TD exit leaves x87 and XMM state undefined, which the compiler is told, and the other
-/// state of [ABI-H 5.10] is the caller's to restore.
+/// TD exit leaves x87 state undefined and XMM state lost, which the compiler is told, and
+/// the other state of [ABI-H 5.10] is the caller's to restore.
 pub unsafe fn vp_enter(tdvpr: Hpa, regs: &mut Regs) -> TdExitStatus {
     regs.rcx = tdvpr.bits();
     // SAFETY: reads and writes `regs`; the rest is the caller's promise.
     let status = unsafe { seamcall_all!(tdh::VP_ENTER, regs) };
+    TdExitStatus(status.0)
+}
+
+/// TDH.VP.ENTER: the same with XMM0-15, in and out, and with RBP: what `file.gprs.rbp` holds
+/// goes in, what the module left in RBP comes out. [ABI-H 5.3, 5.4, 5.6]
+///
+/// # Safety
+/// That of [`vp_enter`].
+pub unsafe fn vp_enter_with_xmm(tdvpr: Hpa, file: &mut RegisterFile) -> TdExitStatus {
+    file.gprs.rcx = tdvpr.bits();
+    // SAFETY: reads and writes `file`; the rest is the caller's promise.
+    let status = unsafe { seamcall_file!(tdh::VP_ENTER, file) };
     TdExitStatus(status.0)
 }

@@ -7,7 +7,7 @@
 
 use abi::exit::TdExitStatus;
 use abi::field::FieldId;
-use abi::{Hpa, PageLevel, PrivateGpa, Regs, Status};
+use abi::{Hpa, PageLevel, PrivateGpa, RegisterFile, Status};
 use tdcall::host::{self, LeafError, PageMetadata};
 use vmm::ram::{Range, Ranges};
 use vmm::seam::Seamcall;
@@ -128,11 +128,11 @@ impl Seamcall for Module {
         host::vp_flush(tdvpr)
     }
 
-    fn vp_enter(&mut self, tdvpr: Hpa, regs: &mut Regs) -> TdExitStatus {
+    fn vp_enter(&mut self, tdvpr: Hpa, file: &mut RegisterFile) -> TdExitStatus {
         // SAFETY: the shared EPT links only pages of the free memory, where no Rust object
         // is. Of the state that an exit changes the VMM uses x87 and XMM alone, which the
         // call declares as lost.
-        unsafe { host::vp_enter(tdvpr, regs) }
+        unsafe { host::vp_enter_with_xmm(tdvpr, file) }
     }
 
     fn mem_sept_add(

@@ -1,0 +1,93 @@
+//! Register hygiene under a hostile VMM: it poisons every register that it may write and
+//! looks at every register that it sees.
+
+use harness::registers::{self, Seen};
+use harness::{Exit, Options, Report, fixture};
+
+/// A function, and the registers that it exposes at least, by what GHCI passes in them.
+/// [TDVF 4.4]
+///
+/// R10 and R11 are in every mask: type and function go in them, and the status comes back in
+/// R10. The numbers behind `R` below are the other registers, arguments and results together.
+const TABLE: [(&str, u64); 17] = [
+    // CPUID: leaf R12, sub-leaf R13; results R12-R15.
+    ("vmcall 0xa", r(&[12, 13, 14, 15])),
+    // HLT: interrupts blocked R12.
+    ("vmcall 0xc", r(&[12])),
+    // IO: size R12, direction R13, port R14; a write's value R15, a read's R11.
+    ("vmcall 0x1e read", r(&[12, 13, 14])),
+    ("vmcall 0x1e write", r(&[12, 13, 14, 15])),
+    // RDMSR: index R12; value R11.
+    ("vmcall 0x1f", r(&[12])),
+    // WRMSR: index R12, value R13.
+    ("vmcall 0x20", r(&[12, 13])),
+    // MMIO: as IO, with the address in R14.
+    ("vmcall 0x30 read", r(&[12, 13, 14])),
+    ("vmcall 0x30 write", r(&[12, 13, 14, 15])),
+    // WBINVD: operation R12.
+    ("vmcall 0x36", r(&[12])),
+    // PCONFIG: leaf R12, operands R13-R15; value R11.
+    ("vmcall 0x41", r(&[12, 13, 14, 15])),
+    // GetTdVmCallInfo: leaf R12; results R11-R14.
+    ("vmcall 0x10000", r(&[12, 13, 14])),
+    // MapGPA: address R12, size R13; where to go on R11.
+    ("vmcall 0x10001", r(&[12, 13])),
+    // GetQuote: address R12, size R13.
+    ("vmcall 0x10002", r(&[12, 13])),
+    // ReportFatalError: code R12, page R13; text R14, R15, RBX, RDI, RSI, R8, R9, RDX.
+    ("vmcall 0x10003", r(&[12, 13, 14, 15, 3, 7, 6, 8, 9, 2])),
+    // SetupEventNotifyInterrupt: vector R12.
+    ("vmcall 0x10004", r(&[12])),
+    // Service: command R12, response R13, vector R14, time R15.
+    ("vmcall 0x10005", r(&[12, 13, 14, 15])),
+    // The script of the test: status R11, seed R12.
+    ("vmcall vendor", r(&[12])),
+];
+
+/// RBP's bit in a mask.
+const RBP: u64 = 1 << 5;
+
+/// The mask of R10, R11 and these registers.
+const fn r(numbers: &[u32]) -> u64 {
+    let mut mask = 1 << 10 | 1 << 11;
+    let mut index = 0;
+    while index < numbers.len() {
+        mask |= 1 << numbers[index];
+        index += 1;
+    }
+    mask
+}
+
+/// Boots an image under the hostile VMM; its report, and the VMM's book.
+fn boot(test: &str, image: &str, gpaw: u8) -> (Report, Vec<Seen>) {
+    let options = fixture::options(&format!("hygiene-{test}"), image);
+    let config = "registers=poison".to_owned();
+    let report = fixture::boot(&Options { config, gpaw, ..options });
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{report:#?}");
+    let book = registers::book(&report.vmm_log);
+    (report, book)
+}
+
+/// Nothing leaked, and every mask is the least of its function.
+fn is_clean(book: &[Seen]) {
+    for seen in book {
+        assert_eq!(seen.leaked, 0, "{seen:x?}");
+        let Some(mask) = seen.mask else { continue };
+        assert_eq!(mask & RBP, 0, "RBP is exposed: {seen:x?}");
+        let row = TABLE.iter().find(|row| row.0 == seen.exit);
+        let least = row.unwrap_or_else(|| panic!("not in the table: {seen:x?}")).1;
+        assert_eq!(mask, least, "{} exposes {mask:#x}, not {least:#x}", seen.exit);
+    }
+}
+
+#[test]
+fn the_kernel_lives_with_a_poisoning_vmm() {
+    for gpaw in [48, 52] {
+        let (report, book) = boot(&format!("td-{gpaw}"), "td", gpaw);
+        is_clean(&book);
+        for exit in ["vmcall 0x1e read", "vmcall 0x1e write", "vmcall 0x30 read", "exit 48"] {
+            let seen = book.iter().find(|seen| seen.exit == exit);
+            assert!(seen.is_some_and(|seen| seen.count > 0), "{exit}: {report:#?}");
+        }
+    }
+}
