@@ -19,6 +19,7 @@ mod metadata;
 mod mrtd;
 mod pamt;
 mod phys;
+mod report;
 mod sept;
 mod shared_ept;
 mod sys;

@@ -7,7 +7,7 @@
 //! Data flows one way: `svm/` takes an exit, calls one entry of [`crate::Module`]
 //! and acts on the [`Outcome`] or [`AfterSeamcall`] that it gets back.
 
-use abi::Regs;
+use abi::{Regs, Status};
 
 /// What the leaves may do to the machine under them.
 ///
@@ -118,6 +118,18 @@ pub enum Outcome {
     Exit(TdExit),
 }
 
+impl Outcome {
+    /// Whether a TDCALL with this outcome is finished: RIP goes past it.
+    #[must_use]
+    pub const fn finishes_tdcall(self) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Exit(exit) => exit.is_trap_like(),
+            Self::Retry | Self::Inject(_) => false,
+        }
+    }
+}
+
 /// An exit from the TD to the VMM, before it is turned into host registers by
 /// `Module::td_exit`. [ABI-H 5.4-5.7]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +151,22 @@ pub enum TdExit {
         /// VM-exit interruption information (R9).
         interruption: u64,
     },
+    /// A TDCALL that failed because of another TD. Trap-like: the guest's RAX holds
+    /// its status, and RIP was advanced by `svm/`. [ABI-G 2.11]
+    CrossTdTrap {
+        /// The guest's status: RDX.
+        status: Status,
+        /// Host-physical address of the other TD's TDR: R8.
+        target: u64,
+    },
+}
+
+impl TdExit {
+    /// Whether RIP goes past the TDCALL before the exit.
+    #[must_use]
+    pub const fn is_trap_like(self) -> bool {
+        matches!(self, Self::Vmcall | Self::CrossTdTrap { .. })
+    }
 }
 
 /// The mode of the vCPU at an exit, read from its VMCB.

@@ -12,6 +12,7 @@ use crate::kot::Kot;
 use crate::machine::{
     AfterSeamcall, CpuMode, Exception, HostRegs, Machine, Outcome, TdExit, VcpuId,
 };
+use crate::report;
 use crate::sys::SysState;
 use crate::td::tdvps::Tdvps;
 use crate::td::{Td, TdInfo};
@@ -72,6 +73,8 @@ pub struct Module {
     pub(crate) kot: Kot,
     tdmrs: [Tdmr; MAX_TDMRS],
     num_tdmrs: usize,
+    /// Of TDREPORTs, from the first TDCALL on.
+    report_key: Option<report::Key>,
 }
 
 impl Module {
@@ -88,6 +91,7 @@ impl Module {
             kot: Kot::new(),
             tdmrs: Self::NO_TDMRS,
             num_tdmrs: 0,
+            report_key: None,
         }
     }
 
@@ -142,14 +146,15 @@ impl Module {
         if mode.cpl != 0 || !mode.long64 {
             return Outcome::Inject(Exception::Gp);
         }
-        let mut call = Call::load(self, m, v);
+        let report_key = *self.report_key.get_or_insert_with(|| report::new_key(m));
+        let mut call = Call::load(self, m, v, report_key);
         let rax = call.tdvps.gprs.rax;
         let answer = tdg::run(&mut call, rax);
         if let Ok(status) = answer {
             call.finish(status);
         }
         let outcome = answer.map_or_else(|outcome| outcome, |_| Outcome::Done);
-        if matches!(outcome, Outcome::Done | Outcome::Exit(TdExit::Vmcall)) {
+        if outcome.finishes_tdcall() {
             Td::count(m, v.tdr, |counts| counts.record_tdcall(rax & 0xFFFF));
         }
         outcome

@@ -1,9 +1,12 @@
 //! The platform as the module reports it, and the module's own life. [ABI-H 3.3, 4.5]
 //!
-//! The numbers are those of module 1.5.01 without what this emulator leaves out
-//! (migration, service TDs, partitioning, report verification, perfmon, PKS), plus
-//! three things that later modules have and today's Linux needs: VP.INIT version 1,
-//! TDX_FEATURES0 bit 20 and MAX_VCPUS_PER_TD.
+//! The numbers are those of module 1.5.01 without perfmon and PKS, plus three things that
+//! later modules have and today's Linux needs: VP.INIT version 1, TDX_FEATURES0 bit 20
+//! and MAX_VCPUS_PER_TD.
+//!
+//! TDX_FEATURES0 is what 1.5.01 on a CPU with local attestation says. Of that, this
+//! emulator leaves out migration, TD preserving, service TDs and nested VMs: the VMM's
+//! leaves for them answer as unsupported ones, so that a TD never has them.
 
 /// Width of a host-physical address, HKID bits included.
 pub(crate) const MAX_PA_BITS: u32 = 52;
@@ -39,13 +42,14 @@ pub(crate) const CONFIG_FLAGS_FIXED0: u64 = 7;
 /// TD_CTLS bits that the guest may write.
 pub(crate) const TD_CTLS_WRITABLE: u64 = 1;
 
-/// TDX_FEATURES0: TDG.VP.RD and WR (3), relaxed memory concurrency (4), CPUID guest
-/// control (5), TD entry enhancements (9), host-priority locks (10),
-/// ARCH_CAPABILITIES configuration (11), PENDING EPT violation v2 (16), FMS
-/// configuration (17), NO_RBP_MOD (18), and bit 20, which 1.5.01 does not have.
-/// [ABI-G 12]
-pub(crate) const FEATURES0: u64 =
-    1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 20;
+/// TDX_FEATURES0 of 1.5.01: migration (0), TD preserving (1), service TDs (2), TDG.VP.RD
+/// and WR (3), relaxed memory concurrency (4), CPUID guest control (5), partitioning (7),
+/// local attestation (8), TD entry enhancements (9), host-priority locks (10),
+/// ARCH_CAPABILITIES configuration (11), PENDING EPT violation v2 (16), FMS configuration
+/// (17), NO_RBP_MOD (18), L2 TLB invalidation (19). [ABI-G 12]
+const FEATURES0_1_5_01: u64 = 0xF_0FBF;
+/// TDX_FEATURES0, with bit 20, ENUM_TOPOLOGY, which 1.5.01 does not have.
+pub(crate) const FEATURES0: u64 = FEATURES0_1_5_01 | 1 << 20;
 
 /// Most vCPUs of a TD: what TD_PARAMS can say. Newer than 1.5.01.
 pub(crate) const MAX_VCPUS_PER_TD: u16 = u16::MAX;

@@ -32,13 +32,17 @@ pub(crate) fn run(
         TdExit::Async { class, .. } => {
             let keeps_rbp = keeps_rbp && !config.rbp_clobbered_on_async_exit;
             *gpr = async_registers(exit, kept, keeps_rbp);
+            tdvps.last_exit = LastExit::AsyncFault as u32;
             Status(u64::from(class) << 32)
         }
+        TdExit::CrossTdTrap { status, target } => {
+            let rbp = if keeps_rbp && !config.rbp_clobbered_on_async_exit { kept.rbp } else { 0 };
+            let rax = Status::CROSS_TD_TRAP.0;
+            *gpr = Regs { rax, rdx: status.0, r8: target, rbp, rsp: kept.rsp, ..Regs::default() };
+            tdvps.last_exit = LastExit::AsyncTrap as u32;
+            Status::CROSS_TD_TRAP
+        }
     };
-    if let TdExit::Async { .. } = exit {
-        tdvps.last_exit =
-            if is_trap(class) { LastExit::AsyncTrap } else { LastExit::AsyncFault } as u32;
-    }
     if class.is(Status::NON_RECOVERABLE_VCPU) {
         tdvps.state = VcpuState::Disabled as u32;
     }
@@ -78,10 +82,6 @@ fn async_registers(exit: TdExit, kept: Regs, keeps_rbp: bool) -> Regs {
         rbp: if keeps_rbp { kept.rbp } else { 0 },
         ..Regs::default()
     }
-}
-
-fn is_trap(class: Status) -> bool {
-    class.is(Status::CROSS_TD_TRAP) || class.is(Status::HOST_PRIORITY_BUSY_TIMEOUT)
 }
 
 fn is_fatal_for_td(class: Status) -> bool {

@@ -17,6 +17,13 @@ pub struct Access {
     pub execute: bool,
 }
 
+impl Access {
+    /// The module reads an operand in the guest's name.
+    pub(crate) const READ: Self = Self { read: true, write: false, execute: false };
+    /// The module reads and writes an operand in the guest's name.
+    pub(crate) const READ_WRITE: Self = Self { read: true, write: true, execute: false };
+}
+
 /// What the entries on the way allow together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {

@@ -71,6 +71,18 @@ pub(crate) fn ept_violation_exit(gpa: u64, qualification: u64, extended: u64) ->
     })
 }
 
+/// A fault-like TD exit for an entry of the shared EPT that no CPU accepts. [ABI-G 10]
+pub(crate) fn ept_misconfiguration_exit(gpa: u64) -> Outcome {
+    Outcome::Exit(TdExit::Async {
+        class: 0,
+        reason: u32::from(ExitReason::EPT_MISCONFIGURATION.0),
+        qualification: 0,
+        extended: ExtendedQualification::NONE,
+        gpa,
+        interruption: 0,
+    })
+}
+
 impl Module {
     /// What follows from a violation that [`Module::translate`] found: #VE, #PF, or
     /// a TD exit. Fills VE_INFO if the answer is #VE.
@@ -88,14 +100,7 @@ impl Module {
                 Some(gla) => reserved_bit_fault(&fault, gla),
                 None => exit(ExtendedQualification::NONE),
             },
-            ViolationKind::SharedMisconfigured => Outcome::Exit(TdExit::Async {
-                class: 0,
-                reason: u32::from(ExitReason::EPT_MISCONFIGURATION.0),
-                qualification: 0,
-                extended: ExtendedQualification::NONE,
-                gpa: fault.gpa,
-                interruption: 0,
-            }),
+            ViolationKind::SharedMisconfigured => ept_misconfiguration_exit(fault.gpa),
             ViolationKind::Shared { suppress_ve } => {
                 let tdvps = Tdvps::load(m, v.tdvpr);
                 if suppress_ve || fault.delivering.is_some() || tdvps.ve_info.valid != 0 {
@@ -189,8 +194,7 @@ pub(crate) fn inject_ve(m: &mut dyn Machine, v: VcpuId, area: VeInfoArea) -> Out
     deliver(m, v, &tdvps)
 }
 
-/// #VE for a pending page that a TDCALL names as operand: no linear address.
-/// [ABI-G 2.0]
+/// #VE for memory that a TDCALL names as operand: no linear address. [ABI-G 2.0]
 pub(crate) fn operand_ve(m: &mut dyn Machine, v: VcpuId, gpa: u64, qualification: u64) -> Outcome {
     inject_ve(m, v, ept_area(qualification, gpa, None))
 }

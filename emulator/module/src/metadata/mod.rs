@@ -1,18 +1,30 @@
-//! Metadata fields: what the RD and WR leaves of both sides share.
+//! Metadata fields: what the RD, WR and RDALL leaves of both sides share.
 //! [ABI-G 2.8, 12], [ABI-H 4.4]
 //!
-//! A table lists the fields of one context in iteration order, each with the bits
-//! that either side may read and write. A field that 1.5.01 has and this emulator
-//! does not stands in no table: METADATA_FIELD_ID_INCORRECT.
+//! A context lists its fields in iteration order, each with the bits that either side
+//! may read and write. A field that 1.5.01 has and this emulator has no value for is
+//! [`hidden`]: known, so that its id is correct, and nobody may read or write it.
 
+mod cpuid;
+pub(crate) mod list;
 pub(crate) mod sys;
+mod sys_fields;
 pub(crate) mod td;
+mod td_fields;
 pub(crate) mod vp;
+mod vp_fields;
 
 use abi::Status;
 use abi::field::FieldId;
 
 const ALL: u64 = u64::MAX;
+
+/// Bits 54:52 of an id.
+const CONTEXT: u64 = 7 << 52;
+/// Bit 50 of an id: the codes of consecutive elements differ by 2.
+const INC_SIZE: u64 = 1 << 50;
+const CLASS: u64 = 0x3F << 56;
+const CODE: u64 = 0xFF_FFFF;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,73 +35,143 @@ pub(crate) enum Side {
     Guest,
 }
 
-/// One field: consecutive elements from `id`.
+/// Bits of an element that may be read and written.
+type Masks = (u64, u64);
+
+const NO_ACCESS: Masks = (0, 0);
+
+/// A row of a context: `fields` consecutive fields of `elements` elements each.
 pub(crate) struct Field {
+    /// Id of the first element.
     pub id: FieldId,
-    pub elements: u32,
-    /// Bits of each element that the VMM may read and write.
-    pub host: (u64, u64),
-    /// Bits that the guest may read and write.
-    pub guest: (u64, u64),
-    /// The VMM reads it only of a debug TD.
-    pub debug_only: bool,
+    fields: u32,
+    elements: u32,
+    host: Masks,
+    debug: Masks,
+    guest: Masks,
 }
 
 impl Field {
-    const fn new(id: FieldId, elements: u32, host: (u64, u64), guest: (u64, u64)) -> Self {
-        Self { id, elements, host, guest, debug_only: false }
-    }
-
-    fn masks(&self, side: Side) -> (u64, u64) {
+    fn masks(&self, side: Side) -> Masks {
         match side {
-            Side::Host if self.debug_only => (0, 0),
-            Side::Host | Side::DebugHost => self.host,
+            Side::Host => self.host,
+            Side::DebugHost => self.debug,
             Side::Guest => self.guest,
         }
     }
+
+    fn stride(&self) -> u32 {
+        if self.id.0 & INC_SIZE == 0 { 1 } else { 2 }
+    }
+
+    /// Elements of all fields of the row.
+    fn total(&self) -> u32 {
+        self.fields * self.elements
+    }
+
+    /// Index of the element that `id` names. Of a VMCS field the high half has a code
+    /// of its own, between two elements, which no leaf takes.
+    fn index_of(&self, id: FieldId) -> Option<u32> {
+        let (code, first) = (id.0 & CODE, self.id.0 & CODE);
+        if id.0 & CLASS != self.id.0 & CLASS || code < first {
+            return None;
+        }
+        let (steps, stride) = ((code - first) as u32, self.stride());
+        (steps.is_multiple_of(stride) && steps / stride < self.total()).then_some(steps / stride)
+    }
+
+    fn size_code(&self) -> u64 {
+        self.id.0 >> 32 & 3
+    }
 }
 
-/// A field both sides may read.
-const fn common(id: FieldId, elements: u32) -> Field {
-    Field::new(id, elements, (ALL, 0), (ALL, 0))
+/// All bits of an element of the size that `id` says.
+const fn whole(id: FieldId) -> u64 {
+    ALL >> (64 - (8 << (id.0 >> 32 & 3)))
 }
 
-/// A field only the VMM may read.
-const fn host_only(id: FieldId, elements: u32) -> Field {
-    Field::new(id, elements, (ALL, 0), (0, 0))
+/// A field that the VMM may read, of every TD.
+const fn host_only(id: FieldId, fields: u32, elements: u32) -> Field {
+    let read = (whole(id), 0);
+    Field { id, fields, elements, host: read, debug: read, guest: NO_ACCESS }
+}
+
+/// A field that both sides may read.
+const fn common(id: FieldId, fields: u32, elements: u32) -> Field {
+    Field { guest: (whole(id), 0), ..host_only(id, fields, elements) }
+}
+
+/// A field that the VMM may read of a debug TD only.
+const fn debug_only(id: FieldId, fields: u32, elements: u32) -> Field {
+    Field { host: NO_ACCESS, ..host_only(id, fields, elements) }
+}
+
+/// A field that nobody may read or write.
+const fn hidden(id: u64, fields: u32, elements: u32) -> Field {
+    Field { debug: NO_ACCESS, ..debug_only(FieldId(id), fields, elements) }
+}
+
+/// The fields of the system, of a TD or of a vCPU, in iteration order.
+#[derive(Clone, Copy)]
+pub(crate) struct Context {
+    /// Bits 54:52 of its ids.
+    code: u64,
+    tables: &'static [&'static [Field]],
+}
+
+impl Context {
+    const fn new(code: u64, tables: &'static [&'static [Field]]) -> Self {
+        Self { code, tables }
+    }
+
+    fn rows(self) -> impl Iterator<Item = &'static Field> {
+        self.tables.iter().flat_map(|table| table.iter())
+    }
+
+    /// The row that holds the element `id`, by its number, and the element's index.
+    fn find(self, id: FieldId) -> Option<(usize, &'static Field, u32)> {
+        let mut rows = self.rows().enumerate();
+        rows.find_map(|(row, field)| Some((row, field, field.index_of(id)?)))
+    }
+
+    /// The first row from number `row` on that `side` may read.
+    fn readable_from(self, row: usize, side: Side) -> Option<(usize, &'static Field)> {
+        self.rows().enumerate().skip(row).find(|(_, field)| field.masks(side).0 != 0)
+    }
 }
 
 /// An element that an id names.
 #[derive(Clone, Copy)]
 pub(crate) struct Element {
-    table: &'static [Field],
+    context: Context,
     row: usize,
-    /// Index in the field.
+    field: &'static Field,
+    /// The id as it was given, but for the context.
+    id: FieldId,
+    /// Index among the elements of its row.
     pub index: u32,
 }
 
 impl Element {
     /// Finds the element for a single-element access.
-    pub(crate) fn find(table: &'static [Field], id: FieldId) -> Result<Self, Status> {
+    pub(crate) fn find(context: Context, id: FieldId) -> Result<Self, Status> {
         if !id.is_well_formed() {
             return Err(Status::METADATA_FIELD_ID_INCORRECT);
         }
-        let mut rows = table.iter().enumerate();
-        rows.find_map(|(row, field)| {
-            let index = id.element_of(field.id, field.elements)?;
-            Some(Self { table, row, index })
-        })
-        .ok_or(Status::METADATA_FIELD_ID_INCORRECT)
+        let id = FieldId(id.0 & !CONTEXT | context.code << 52);
+        let key = if cpuid::is_value(id) { cpuid::check(id)? } else { id };
+        let (row, field, index) = context.find(key).ok_or(Status::METADATA_FIELD_ID_INCORRECT)?;
+        Ok(Self { context, row, field, id, index })
     }
 
-    /// The field's first id, which names it.
+    /// The id of the row, which names it.
     pub(crate) fn field(&self) -> FieldId {
-        self.table[self.row].id
+        self.field.id
     }
 
     /// Bits that `side` may read, if any.
     pub(crate) fn readable(&self, side: Side) -> Result<u64, Status> {
-        match self.table[self.row].masks(side).0 {
+        match self.field.masks(side).0 {
             0 => Err(Status::METADATA_FIELD_NOT_READABLE),
             mask => Ok(mask),
         }
@@ -103,7 +185,7 @@ impl Element {
         value: u64,
         request: u64,
     ) -> Result<u64, Status> {
-        let writable = self.table[self.row].masks(side).1;
+        let writable = self.field.masks(side).1;
         let mask = writable & request;
         if mask == 0 {
             return Err(Status::METADATA_FIELD_NOT_WRITABLE);
@@ -114,20 +196,20 @@ impl Element {
         Ok(old & !mask | value & mask)
     }
 
-    /// The id that follows in iteration order, all ones at the end.
+    /// The id that follows in iteration order, all ones at the end. Inside a row it
+    /// keeps the bits of the given id that do not count.
     pub(crate) fn next(&self, side: Side) -> u64 {
-        let field = &self.table[self.row];
-        if self.index + 1 < field.elements {
-            return field.id.element(self.index + 1).0;
+        if self.index + 1 < self.field.total() {
+            return self.id.element(self.field.stride()).0;
         }
-        first_readable(&self.table[self.row + 1..], side)
+        let next = self.context.readable_from(self.row + 1, side);
+        next.map_or(FieldId::NULL.0, |(_, field)| field.id.0)
     }
 }
 
 /// The first id that `side` may read, all ones if there is none.
-pub(crate) fn first_readable(table: &[Field], side: Side) -> u64 {
-    let field = table.iter().find(|field| field.masks(side).0 != 0);
-    field.map_or(FieldId::NULL.0, |field| field.id.0)
+pub(crate) fn first_readable(context: Context, side: Side) -> u64 {
+    context.readable_from(0, side).map_or(FieldId::NULL.0, |(_, field)| field.id.0)
 }
 
 /// Quadword `index` of a byte array, little-endian.
@@ -137,61 +219,4 @@ fn quadword(bytes: &[u8], index: u32) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use abi::field::{td as td_field, vp as vp_field};
-
-    fn assert_walkable(table: &'static [Field], side: Side) {
-        let mut id = first_readable(table, side);
-        let mut seen = 0;
-        while id != FieldId::NULL.0 {
-            let element = Element::find(table, FieldId(id)).expect("iteration names fields");
-            element.readable(side).expect("iteration gives readable fields");
-            id = element.next(side);
-            seen += 1;
-        }
-        let elements = table.iter().filter(|field| field.masks(side).0 != 0);
-        assert_eq!(seen, elements.map(|field| field.elements).sum::<u32>());
-    }
-
-    #[test]
-    fn iteration_visits_every_readable_element_once() {
-        for side in [Side::Host, Side::DebugHost, Side::Guest] {
-            assert_walkable(sys::FIELDS, side);
-            assert_walkable(td::FIELDS, side);
-            assert_walkable(vp::FIELDS, side);
-        }
-    }
-
-    #[test]
-    fn no_two_fields_claim_one_id() {
-        for table in [sys::FIELDS, td::FIELDS, vp::FIELDS] {
-            for (row, field) in table.iter().enumerate() {
-                for index in 0..field.elements {
-                    let found = Element::find(table, field.id.element(index)).expect("listed");
-                    assert_eq!((found.row, found.index), (row, index));
-                }
-            }
-        }
-    }
-
-    /// [ABI-G 2.8] and [ABI-G 2.9].
-    #[test]
-    fn the_guests_iterations_start_where_the_reference_says() {
-        assert_eq!(first_readable(td::FIELDS, Side::Guest), td_field::TD_UUID.0);
-        assert_eq!(first_readable(vp::FIELDS, Side::Guest), vp_field::VCPU_INDEX.0);
-        assert_eq!(first_readable(sys::FIELDS, Side::Guest), 0x0800_0002_0000_0000);
-    }
-
-    #[test]
-    fn a_write_changes_writable_bits_and_refuses_to_change_others() {
-        let element = Element::find(td::FIELDS, td_field::TD_CTLS).expect("listed");
-        let merge = |old, value, request| element.merge(Side::Guest, old, value, request);
-        assert_eq!(merge(0, 1, u64::MAX), Ok(1));
-        assert_eq!(merge(1, 2, 2), Err(Status::METADATA_FIELD_NOT_WRITABLE));
-        assert_eq!(merge(1, 3, 3), Err(Status::METADATA_FIELD_VALUE_NOT_VALID));
-        assert_eq!(merge(1, 0, 1), Ok(0));
-        let host = element.merge(Side::Host, 0, 1, 1);
-        assert_eq!(host, Err(Status::METADATA_FIELD_NOT_WRITABLE));
-    }
-}
+mod tests;

@@ -1,66 +1,26 @@
-//! Fields of a TD. [ABI-G 12], [ABI-H 4.6]
+//! Values of a TD's fields. [ABI-G 12], [ABI-H 4.6]
+//!
+//! Service TDs and nested VMs do not exist: their fields are zero.
 
 use abi::Status;
 use abi::attributes::{ConfigFlags, TdCtls};
-use abi::field::FieldId;
 use abi::field::td::{
     ATTRIBUTES, CHLDCNT, CONFIG_FLAGS, EPTP, FATAL, GPAW, HKID, HP_LOCK_TIMEOUT, LIFECYCLE_STATE,
-    MAX_VCPUS, MRCONFIGID, MROWNER, MROWNERCONFIG, MRTD, NOTIFY_ENABLES, NUM_ASSOC_VCPUS,
-    NUM_L2_VMS, NUM_TDCX, NUM_VCPUS, OP_STATE, REFCOUNT, RTMR, TD_CTLS, TD_EPOCH, TD_UUID, TDCX_PA,
-    TSC_FREQUENCY, TSC_MULTIPLIER, TSC_OFFSET, XFAM,
+    MAX_VCPUS, MRCONFIGID, MROWNER, MROWNERCONFIG, MRTD, NOTIFY_ENABLES, NUM_ASSOC_VCPUS, NUM_TDCX,
+    NUM_VCPUS, OP_STATE, REFCOUNT, RTMR, TD_CTLS, TD_EPOCH, TD_UUID, TDCX_PA, TSC_FREQUENCY,
+    TSC_MULTIPLIER, TSC_OFFSET, XFAM,
 };
 
-use super::{ALL, Element, Field, Side, common, host_only, quadword};
-use crate::sys::TD_CTLS_WRITABLE;
+pub(crate) use super::td_fields::FIELDS;
+use super::td_fields::{CPUID_VALID, NUM_CPUID_VALUES, PKG_CONFIG_BITMAP, SERVTD_HASH};
+use super::{ALL, Element, Side, quadword};
 use crate::td::Td;
-
-/// Of service TDs, of which there are none.
-const PRE_IMPORT_UUID: FieldId = FieldId(0x9810_0003_0000_0040);
-const SERVTD_HASH: FieldId = FieldId(0x9910_0003_0000_0000);
-const SERVTD_NUM: FieldId = FieldId(0x9910_0001_0000_0006);
-const SERVTD_BINDINGS_TABLE: FieldId = FieldId(0x9910_0003_0000_0080);
+use crate::virt::cpuid_table::ROWS;
 
 /// HP_LOCK_TIMEOUT in microseconds. [ABI-H 4.6]
 const LOCK_TIMEOUTS: core::ops::RangeInclusive<u64> = 10_000..=100_000_000;
 /// HP_LOCK_TIMEOUT of a new TD.
 pub(crate) const DEFAULT_LOCK_TIMEOUT: u64 = 1_000_000;
-
-pub(crate) const FIELDS: &[Field] = &[
-    host_only(FATAL, 1),
-    host_only(NUM_TDCX, 1),
-    host_only(CHLDCNT, 1),
-    host_only(LIFECYCLE_STATE, 1),
-    host_only(TDCX_PA, 9),
-    common(TD_UUID, 4),
-    host_only(HKID, 1),
-    common(NUM_VCPUS, 1),
-    host_only(NUM_ASSOC_VCPUS, 1),
-    host_only(OP_STATE, 1),
-    common(NUM_L2_VMS, 1),
-    common(ATTRIBUTES, 1),
-    common(XFAM, 1),
-    common(MAX_VCPUS, 1),
-    common(GPAW, 1),
-    host_only(EPTP, 1),
-    host_only(TSC_OFFSET, 1),
-    host_only(TSC_MULTIPLIER, 1),
-    common(TSC_FREQUENCY, 1),
-    Field::new(NOTIFY_ENABLES, 1, (0, 0), (1, 1)),
-    Field::new(HP_LOCK_TIMEOUT, 1, (ALL, ALL), (0, 0)),
-    common(CONFIG_FLAGS, 1),
-    Field::new(TD_CTLS, 1, (0, 0), (ALL, TD_CTLS_WRITABLE)),
-    host_only(TD_EPOCH, 1),
-    host_only(REFCOUNT, 2),
-    common(MRTD, 6),
-    common(MRCONFIGID, 6),
-    common(MROWNER, 6),
-    common(MROWNERCONFIG, 6),
-    Field { debug_only: true, ..common(RTMR, 24) },
-    common(PRE_IMPORT_UUID, 4),
-    common(SERVTD_HASH, 6),
-    common(SERVTD_NUM, 1),
-    common(SERVTD_BINDINGS_TABLE, 16),
-];
 
 pub(crate) fn value(td: &Td, element: &Element) -> u64 {
     let Td { tdr, tdcs, .. } = td;
@@ -73,6 +33,10 @@ pub(crate) fn value(td: &Td, element: &Element) -> u64 {
         TDCX_PA => tdr.tdcx_pa.get(index).copied().unwrap_or(0),
         TD_UUID => tdr.uuid.get(index).copied().unwrap_or(0),
         HKID => u64::from(tdr.hkid),
+        // The one package has the TD's key: without it no leaf gets here.
+        PKG_CONFIG_BITMAP => 1,
+        NUM_CPUID_VALUES => ROWS as u64,
+        CPUID_VALID => u64::from(index < ROWS),
         NUM_VCPUS => u64::from(tdcs.num_vcpus),
         NUM_ASSOC_VCPUS => u64::from(tdcs.num_assoc_vcpus),
         OP_STATE => u64::from(tdcs.op_state),

@@ -1,59 +1,43 @@
-//! Fields of a vCPU. [ABI-G 12], [ABI-H 4.7]
+//! Values of a vCPU's fields. [ABI-G 12], [ABI-H 4.7]
 
-use abi::field::FieldId;
 use abi::field::vp::{
     ASSOC_LPID, CPUID_CONTROL, CPUID_SUPERVISOR_VE, CPUID_USER_VE, NOTIFY_WINDOW, PEND_NMI,
     PIN_BASED_CONTROLS, POSTED_INTR_DESC, POSTED_INTR_NV, SECONDARY_CONTROLS, SHARED_EPTP,
     TDVPS_PAGE_PA, VCPU_EPOCH, VCPU_INDEX, VCPU_STATE_DETAILS,
 };
-use abi::{Operand, Status};
+use abi::{Gpr, Operand, Status};
 
-use super::{Element, Field, Side, host_only};
+pub(crate) use super::vp_fields::FIELDS;
+use super::vp_fields::{
+    L2_CTLS, NUM_TDVPS_PAGES, PIN, RAX_TO_RBX, RBP_TO_R15, TSC_DEADLINE, VE_ADDRESSES,
+    VE_EPTP_INDEX, VE_EXIT_REASON, VE_INSTRUCTION, VE_VALID,
+};
+use super::{Element, Side};
 use crate::machine::{Machine, TDVPS_VAPIC};
-use crate::module::{Module, PIN_POSTED_INTERRUPTS, POSTED_DESCRIPTOR_BYTES};
+use crate::module::{Module, POSTED_DESCRIPTOR_BYTES};
 use crate::phys::PAGE;
-use crate::sys::TDVPS_PAGES_MAX;
 use crate::td::tdvps::Tdvps;
 use crate::virt::apic::{Vapic, VapicPage};
 
-const NUM_TDVPS_PAGES: FieldId = FieldId(0xA020_0000_0000_0003);
-
-/// Process posted interrupts.
-const PIN: u64 = PIN_POSTED_INTERRUPTS as u64;
-/// Bus-lock detection and notification exiting.
-const SECONDARY_WRITABLE: u64 = 1 << 30 | 1 << 31;
-const EPTP_ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 const VECTOR_MAX: u64 = 255;
 
 /// VMCS encodings of the fields that posted interrupts need.
 const VECTOR_ENCODING: u32 = 0x0002;
 const DESCRIPTOR_ENCODING: u32 = 0x2016;
 
-const BYTE: u64 = 0xFF;
-const DWORD: u64 = 0xFFFF_FFFF;
-
-pub(crate) const FIELDS: &[Field] = &[
-    Field::new(POSTED_INTR_NV, 1, (0xFFFF, 0xFFFF), (0, 0)),
-    Field::new(POSTED_INTR_DESC, 1, (u64::MAX, !(POSTED_DESCRIPTOR_BYTES - 1)), (0, 0)),
-    Field::new(SHARED_EPTP, 1, (u64::MAX, EPTP_ADDRESS), (0, 0)),
-    Field::new(PIN_BASED_CONTROLS, 1, (PIN, PIN), (0, 0)),
-    Field::new(SECONDARY_CONTROLS, 1, (SECONDARY_WRITABLE, SECONDARY_WRITABLE), (0, 0)),
-    Field::new(NOTIFY_WINDOW, 1, (DWORD, DWORD), (0, 0)),
-    host_only(VCPU_STATE_DETAILS, 1),
-    Field::new(VCPU_INDEX, 1, (DWORD, 0), (DWORD, 0)),
-    host_only(NUM_TDVPS_PAGES, 1),
-    host_only(ASSOC_LPID, 1),
-    host_only(VCPU_EPOCH, 1),
-    Field::new(CPUID_SUPERVISOR_VE, 1, (BYTE, 0), (BYTE, BYTE)),
-    Field::new(CPUID_USER_VE, 1, (BYTE, 0), (BYTE, BYTE)),
-    Field::new(PEND_NMI, 1, (BYTE, BYTE), (0, 0)),
-    host_only(TDVPS_PAGE_PA, TDVPS_PAGES_MAX),
-    Field::new(CPUID_CONTROL, 128, (0, 0), (BYTE, 3)),
-];
-
 pub(crate) fn value(m: &dyn Machine, tdvps: &Tdvps, element: &Element) -> u64 {
     let index = element.index as usize;
+    let ve = &tdvps.ve_info;
     match element.field() {
+        VE_EXIT_REASON => u64::from(ve.reason),
+        VE_VALID => u64::from(ve.valid),
+        VE_ADDRESSES => [ve.qualification, ve.gla, ve.gpa].get(index).copied().unwrap_or(0),
+        VE_EPTP_INDEX => u64::from(ve.eptp_index),
+        VE_INSTRUCTION => u64::from(if index == 0 { ve.length } else { ve.info }),
+        RAX_TO_RBX => gpr(tdvps, index),
+        RBP_TO_R15 => gpr(tdvps, Gpr::Rbp as usize + index),
+        L2_CTLS => tdvps.l2_ctls.get(index).copied().unwrap_or(0),
+        TSC_DEADLINE => tdvps.tsc_deadline.get(index).copied().unwrap_or(0),
         POSTED_INTR_NV => u64::from(tdvps.posted_vector),
         POSTED_INTR_DESC => tdvps.posted_descriptor,
         SHARED_EPTP => tdvps.shared_eptp,
@@ -72,6 +56,10 @@ pub(crate) fn value(m: &dyn Machine, tdvps: &Tdvps, element: &Element) -> u64 {
         CPUID_CONTROL => tdvps.cpuid_control.get(index).copied().map_or(0, u64::from),
         _ => 0,
     }
+}
+
+fn gpr(tdvps: &Tdvps, index: usize) -> u64 {
+    Gpr::ALL.get(index).map_or(0, |gpr| tdvps.gprs[*gpr])
 }
 
 /// Writes an element of the copy and gives its old value.
@@ -111,14 +99,19 @@ pub(crate) fn write(
         CPUID_SUPERVISOR_VE => tdvps.cpuid_supervisor_ve = new as u8,
         CPUID_USER_VE => tdvps.cpuid_user_ve = new as u8,
         PEND_NMI => tdvps.pend_nmi = new as u8,
-        CPUID_CONTROL => {
-            if let Some(control) = tdvps.cpuid_control.get_mut(element.index as usize) {
-                *control = new as u8;
-            }
-        }
+        CPUID_CONTROL => set(&mut tdvps.cpuid_control, element, new as u8),
+        // No element but those of nested VMs has an effect.
+        L2_CTLS => set(&mut tdvps.l2_ctls, element, new),
+        TSC_DEADLINE => set(&mut tdvps.tsc_deadline, element, new),
         _ => return Err(invalid),
     }
     Ok(old & element.readable(side).unwrap_or(0))
+}
+
+fn set<T>(elements: &mut [T], element: &Element, value: T) {
+    if let Some(slot) = elements.get_mut(element.index as usize) {
+        *slot = value;
+    }
 }
 
 fn check_posted_interrupts(tdvps: &Tdvps, controls: u64) -> Result<(), Status> {

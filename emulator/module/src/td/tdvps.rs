@@ -133,6 +133,10 @@ pub struct Tdvps {
     _rsvd_1bc: u32,
     /// CPUID_CONTROL: #VE per CPUID row.
     pub cpuid_control: [u8; 128],
+    /// L2_CTLS by VM; without nested VMs a store that nobody reads but the guest.
+    pub l2_ctls: [u64; 4],
+    /// TSC_DEADLINE by VM, all ones while none is set.
+    pub tsc_deadline: [u64; 4],
 }
 
 const _: () = assert!(offset_of!(Tdvps, gprs) == 0);

@@ -6,11 +6,8 @@
 use abi::exit::ExtendedQualification;
 use abi::{Operand, Status};
 
-use super::{Answer, Call, walk_exit};
+use super::{Answer, Call, sept_exit};
 use crate::sept::{self, Entry, SeptState, Target, Walk, size_of_level};
-
-/// Exit qualification: data write.
-const WRITE: u64 = 1 << 1;
 
 pub(crate) fn run(call: &mut Call<'_>) -> Answer {
     let invalid = Status::OPERAND_INVALID.with_operand(Operand::Rcx);
@@ -30,7 +27,7 @@ pub(crate) fn run(call: &mut Call<'_>) -> Answer {
             accept(call, &walk);
             Ok(Status::SUCCESS)
         }
-        _ => Err(violation(target, &walk)),
+        _ => Err(sept_exit(ExtendedQualification::ACCEPT, target, &walk).into()),
     }
 }
 
@@ -38,16 +35,4 @@ fn accept(call: &mut Call<'_>, walk: &Walk) {
     let page = walk.entry.page();
     call.m.zero(page, size_of_level(walk.level));
     walk.set(call.m, Entry::leaf(page, SeptState::Mapped));
-}
-
-fn violation(target: Target, walk: &Walk) -> crate::machine::Outcome {
-    let state = walk.state();
-    let extended = ExtendedQualification::with_walk(
-        ExtendedQualification::ACCEPT,
-        target.level,
-        walk.level,
-        state.architectural(),
-        state.is_leaf(),
-    );
-    walk_exit(target.gpa, WRITE | walk.entry.rights() << 3, extended.0)
 }

@@ -1,11 +1,22 @@
 //! TDCALL: one file a leaf, named as the specification names it. [ABI-G 1, 2]
 
 mod mem_page_accept;
+mod mem_page_attr_rd;
+mod mem_page_attr_wr;
+mod mr_report;
 mod mr_rtmr_extend;
+mod mr_verifyreport;
+mod operand;
+mod servtd;
+mod sys_rd;
+mod sys_rdall;
 mod vm_rd;
 mod vm_wr;
 mod vp_cpuidve_set;
+mod vp_enter;
 mod vp_info;
+mod vp_invept;
+mod vp_invvpid;
 mod vp_rd;
 mod vp_veinfo_get;
 mod vp_vmcall;
@@ -13,18 +24,18 @@ mod vp_wr;
 
 use abi::exit::ExtendedQualification;
 use abi::leaf::tdg;
-use abi::{ExitReason, Operand, Status};
+use abi::{Operand, Status};
 
-use crate::machine::{Machine, Outcome, TdExit, VcpuId};
+use crate::machine::{Machine, Outcome, VcpuId};
 use crate::module::{Module, tdcall_is_versioned};
-use crate::sept::SeptState;
+use crate::report;
+use crate::sept::{Target, Walk};
 use crate::td::Td;
 use crate::td::tdvps::Tdvps;
-use crate::translate::{Access, Translation, Violation, ViolationKind, translate_private};
 use crate::ve;
 
-/// A status for RAX, or what happens instead of finishing: RAX and RIP stay.
-pub(crate) type Answer = Result<Status, Outcome>;
+/// A status for RAX, or why there is none yet.
+pub(crate) type Answer = Result<Status, Stop>;
 
 /// A TDCALL under way: the machine and copies of the caller's structures.
 pub(crate) struct Call<'a> {
@@ -33,13 +44,20 @@ pub(crate) struct Call<'a> {
     pub v: VcpuId,
     pub td: Td,
     pub tdvps: Tdvps,
+    /// Key of the MAC in TDREPORTs.
+    pub report_key: report::Key,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn load(module: &'a Module, m: &'a mut dyn Machine, v: VcpuId) -> Self {
+    pub(crate) fn load(
+        module: &'a Module,
+        m: &'a mut dyn Machine,
+        v: VcpuId,
+        report_key: report::Key,
+    ) -> Self {
         let td = Td::load(m, v.tdr);
         let tdvps = Tdvps::load(m, v.tdvpr);
-        Self { module, m, v, td, tdvps }
+        Self { module, m, v, td, tdvps, report_key }
     }
 
     /// Puts the status into RAX and stores the vCPU.
@@ -47,52 +65,38 @@ impl<'a> Call<'a> {
         self.tdvps.gprs.rax = status.0;
         self.tdvps.store(self.m, self.v.tdvpr);
     }
-
-    /// Host-physical address of a memory operand, readable, or what the access of
-    /// the module in the guest's name leads to. [ABI-G 2.0]
-    ///
-    /// What the leaf changed in the vCPU so far is stored if the call ends here.
-    pub(crate) fn private_operand(&mut self, gpa: u64, operand: Operand) -> Result<u64, Failed> {
-        if !self.td.tdcs.is_private(gpa) {
-            return Err(Failed::Status(Status::OPERAND_INVALID.with_operand(operand)));
-        }
-        let access = Access { read: true, ..Access::default() };
-        match translate_private(self.m, &self.td, gpa, access) {
-            Translation::Mapped { hpa, .. } => Ok(hpa),
-            Translation::Violation(violation) => {
-                self.tdvps.store(self.m, self.v.tdvpr);
-                Err(Failed::Outcome(self.operand_violation(gpa, access, violation)))
-            }
-        }
-    }
-
-    fn operand_violation(&mut self, gpa: u64, access: Access, violation: Violation) -> Outcome {
-        let missing = |wanted: bool, has: bool| u64::from(wanted && !has);
-        let permissions = violation.permissions;
-        let qualification = missing(access.read, permissions.read)
-            | missing(access.write, permissions.write) << 1
-            | permissions.bits() << 3;
-        if violation.kind != ViolationKind::Private(SeptState::Pending) {
-            return ve::ept_violation_exit(gpa, qualification, ExtendedQualification::NONE);
-        }
-        if self.td.tdcs.pending_exits() {
-            let kind = ExtendedQualification::PENDING_EPT_VIOLATION;
-            return ve::ept_violation_exit(gpa, qualification, kind);
-        }
-        ve::operand_ve(self.m, self.v, gpa, qualification)
-    }
 }
 
-/// How a memory operand failed.
-pub(crate) enum Failed {
-    /// The leaf ends with this status.
+/// Why a leaf stopped before its end.
+pub(crate) enum Stop {
+    /// The call ends with this status.
     Status(Status),
-    /// The leaf does not end: #VE or a TD exit.
+    /// The call does not end: #VE, or a TD exit. RAX and RIP stay, but for the
+    /// trap-like exits.
     Outcome(Outcome),
 }
 
+impl From<Status> for Stop {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+impl From<Outcome> for Stop {
+    fn from(outcome: Outcome) -> Self {
+        Self::Outcome(outcome)
+    }
+}
+
 /// Checks RAX and runs the leaf. [ABI-G 1]
-pub(crate) fn run(call: &mut Call<'_>, rax: u64) -> Answer {
+pub(crate) fn run(call: &mut Call<'_>, rax: u64) -> Result<Status, Outcome> {
+    match dispatch(call, rax) {
+        Ok(status) | Err(Stop::Status(status)) => Ok(status),
+        Err(Stop::Outcome(outcome)) => Err(outcome),
+    }
+}
+
+fn dispatch(call: &mut Call<'_>, rax: u64) -> Answer {
     const RESERVED: u64 = 0xFFFF_FFFF_FF00_0000;
     let invalid = Status::OPERAND_INVALID.with_operand(Operand::Rax);
     let (leaf, version) = (rax & 0xFFFF, (rax >> 16) as u8);
@@ -110,18 +114,33 @@ pub(crate) fn run(call: &mut Call<'_>, rax: u64) -> Answer {
         tdg::VM_WR => vm_wr::run(call),
         tdg::VP_RD => vp_rd::run(call),
         tdg::VP_WR => vp_wr::run(call),
+        tdg::SYS_RD => sys_rd::run(call),
+        tdg::SYS_RDALL => sys_rdall::run(call),
+        tdg::SERVTD_RD => servtd::run(call, servtd::Direction::Read),
+        tdg::SERVTD_WR => servtd::run(call, servtd::Direction::Write),
+        tdg::MR_REPORT => mr_report::run(call),
+        tdg::MR_VERIFYREPORT => mr_verifyreport::run(call),
+        tdg::MEM_PAGE_ATTR_RD => mem_page_attr_rd::run(call),
+        tdg::MEM_PAGE_ATTR_WR => mem_page_attr_wr::run(call),
+        tdg::VP_ENTER => vp_enter::run(call),
+        tdg::VP_INVEPT => vp_invept::run(call),
+        tdg::VP_INVVPID => vp_invvpid::run(call),
         _ => Ok(invalid),
     }
 }
 
-/// The TD exit of a memory leaf that found nothing to work on. [ABI-G 11]
-pub(crate) fn walk_exit(gpa: u64, qualification: u64, extended: u64) -> Outcome {
-    Outcome::Exit(TdExit::Async {
-        class: 0,
-        reason: u32::from(ExitReason::EPT_VIOLATION.0),
-        qualification,
-        extended,
-        gpa,
-        interruption: 0,
-    })
+/// The TD exit of a leaf that found nothing to work on in the secure EPT, of type
+/// `kind`. Both leaves that make it count as writes. [ABI-G 10, 11]
+fn sept_exit(kind: u64, target: Target, walk: &Walk) -> Outcome {
+    const WRITE: u64 = 1 << 1;
+    let state = walk.state();
+    let extended = ExtendedQualification::with_walk(
+        kind,
+        target.level,
+        walk.level,
+        state.architectural(),
+        state.is_leaf(),
+    );
+    let qualification = WRITE | walk.entry.rights() << 3;
+    ve::ept_violation_exit(target.gpa, qualification, extended.0)
 }

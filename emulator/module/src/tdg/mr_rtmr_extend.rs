@@ -2,8 +2,9 @@
 
 use abi::{Operand, Status};
 
-use super::{Answer, Call, Failed};
+use super::{Answer, Call};
 use crate::mrtd;
+use crate::translate::Access;
 
 /// RCX must be a multiple of this, so that the data never crosses a page.
 const ALIGNMENT: u64 = 64;
@@ -13,11 +14,7 @@ pub(crate) fn run(call: &mut Call<'_>) -> Answer {
     if gpa % ALIGNMENT != 0 {
         return Ok(Status::OPERAND_INVALID.with_operand(Operand::Rcx));
     }
-    let hpa = match call.private_operand(gpa, Operand::Rcx) {
-        Ok(hpa) => hpa,
-        Err(Failed::Status(status)) => return Ok(status),
-        Err(Failed::Outcome(outcome)) => return Err(outcome),
-    };
+    let hpa = call.private_operand(gpa, Operand::Rcx, Access::READ)?;
     let mut data = [0; 48];
     call.m.read(hpa, &mut data);
     let slot = usize::try_from(index).ok().and_then(|index| call.td.tdcs.rtmr.get_mut(index));

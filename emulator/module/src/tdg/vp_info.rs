@@ -4,8 +4,8 @@ use abi::Status;
 
 use super::{Answer, Call};
 
-/// R10 bit 0: TDG.SYS.RD exists. Here it does not yet.
-const SYS_RD: u64 = 0;
+/// R10 bit 0: TDG.SYS.RD and TDG.SYS.RDALL exist.
+const SYS_RD: u64 = 1;
 
 #[expect(clippy::unnecessary_wraps, reason = "every leaf has this signature")]
 pub(crate) fn run(call: &mut Call<'_>) -> Answer {

@@ -21,5 +21,5 @@ pub(crate) fn run(call: &mut Call<'_>) -> Answer {
     }
     let seen = VmcallMask(regs.rcx as u32).expose(regs);
     Td::count(call.m, call.v.tdr, |counts| counts.record_vmcall(seen.r10, seen.r11));
-    Err(Outcome::Exit(TdExit::Vmcall))
+    Err(Outcome::Exit(TdExit::Vmcall).into())
 }

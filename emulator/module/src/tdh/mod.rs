@@ -40,6 +40,7 @@ mod sys_key_config;
 mod sys_lp_init;
 mod sys_lp_shutdown;
 mod sys_rd;
+mod sys_rdall;
 mod sys_shutdown;
 mod sys_tdmr_init;
 mod sys_update;
@@ -141,6 +142,7 @@ pub(crate) fn run(
         tdh::SYS_INFO => sys_info::run(module, m, regs),
         tdh::SYS_INIT => sys_init::run(module, regs),
         tdh::SYS_RD => sys_rd::run(module, regs),
+        tdh::SYS_RDALL => sys_rdall::run(module, m, regs),
         tdh::SYS_LP_INIT => sys_lp_init::run(module, regs),
         tdh::SYS_TDMR_INIT => sys_tdmr_init::run(module, m, regs),
         tdh::MEM_TRACK => mem_track::run(module, m, regs),

@@ -25,6 +25,7 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
     tdvps.num_pages = 1;
     tdvps.assoc_lpid = NO_LP;
     tdvps.posted_vector = NO_VECTOR;
+    tdvps.tsc_deadline = [u64::MAX; 4];
     store(m, page, &tdvps);
     Ok(())
 }

@@ -116,7 +116,7 @@ fn sys_rd_reads_what_linux_reads() {
     assert_ne!(read(sys::TDX_FEATURES0) >> 18 & 1, 0, "NO_RBP_MOD");
     let first = host.call(tdh::SYS_RD, |regs| regs.rdx = u64::MAX);
     assert_eq!(Status(first.rax), Status::METADATA_FIRST_FIELD_ID_IN_CONTEXT);
-    assert_eq!(first.rdx, sys::VENDOR_ID.0);
+    assert_eq!(first.rdx, 0x0000_0002_0000_0000, "NUM_PKGS");
     let unknown = host.call(tdh::SYS_RD, |regs| (regs.rdx, regs.r8) = (0x77, 7));
     assert_eq!(Status(unknown.rax), Status::METADATA_FIELD_ID_INCORRECT);
     assert_eq!((unknown.rdx, unknown.r8), (u64::MAX, 0));

@@ -61,7 +61,7 @@ impl Td<'_> {
         let mode = self.vcpu.mode();
         let leaf = self.vcpu.gprs.get().rax & 0xFFFF;
         let outcome = self.module.tdcall(self.hardware, self.vcpu.id, &mode);
-        if matches!(outcome, Outcome::Done | Outcome::Exit(TdExit::Vmcall)) {
+        if outcome.finishes_tdcall() {
             inject::finish_instruction(self.vcpu.vmcb.get(), found.length);
         }
         if leaf == tdg::VP_INFO && outcome == Outcome::Done {
