@@ -24,6 +24,9 @@ pub const EMULATOR_FAILED: u32 = 0x17;
 /// The module stopped the VMM: it touched memory that is not its own.
 pub const VMM_STOPPED: u32 = 0x18;
 
+/// SEAMCALL does not reach a TDX module: there is none, or TDX or VMX is off.
+pub const NO_MODULE: u32 = 0x19;
+
 /// QEMU's exit status for a verdict.
 #[must_use]
 pub const fn qemu_status(verdict: u32) -> i32 {
@@ -43,7 +46,7 @@ mod tests {
     #[test]
     fn a_verdict_survives_qemu() {
         assert_eq!(qemu_status(PASSED), 33);
-        for verdict in PASSED..=VMM_STOPPED {
+        for verdict in PASSED..=NO_MODULE {
             assert_eq!(from_qemu_status(qemu_status(verdict)), Some(verdict));
         }
         assert_eq!(from_qemu_status(0), None);

@@ -64,7 +64,7 @@ impl fmt::Display for NotEntered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disabled(value) => {
-                write!(f, "VMX is off in the firmware (IA32_FEATURE_CONTROL is {value:#x})")
+                write!(f, "VMX is off in the host's firmware (IA32_FEATURE_CONTROL is {value:#x})")
             }
             Self::Failed => f.write_str("VMXON failed"),
         }

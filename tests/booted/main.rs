@@ -8,4 +8,5 @@ mod isolation;
 mod no_trust_domain;
 mod options;
 mod proof;
+mod seamcall;
 mod versions;

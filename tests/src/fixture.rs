@@ -89,10 +89,16 @@ pub fn options(test: &str, name: &str) -> Options {
         attributes: 1 << 28,
         gpaw: 48,
         config: String::new(),
+        module_options: String::new(),
         timeout: Duration::from_secs(30),
         logs: scratch(test),
         echo: false,
     }
+}
+
+/// The emulator's PC and VMM, but no module under it.
+pub fn vmm_alone(test: &str) -> Options {
+    Options { machine: Machine::VmmAlone { vmm: paths::bare("vmm") }, ..options(test, "td") }
 }
 
 /// The same PC without TDX and without the emulator.

@@ -34,6 +34,11 @@ pub enum Machine {
         /// ELF file of the VMM, which the module starts.
         vmm: PathBuf,
     },
+    /// The emulator's VMM without the module: SEAMCALL is what the CPU makes of it.
+    VmmAlone {
+        /// ELF file of the VMM, which QEMU boots.
+        vmm: PathBuf,
+    },
     /// A TDX host: KVM and the real module. [TDVF 3.2]
     Kvm,
     /// An ordinary PC with the image as its firmware: no trust domain.
@@ -55,6 +60,8 @@ pub struct Options {
     pub gpaw: u8,
     /// More `key=value,…` for the emulator's VMM; empty for none.
     pub config: String,
+    /// Words for the emulated module, separated by spaces; empty for none.
+    pub module_options: String,
     /// QEMU is killed when this has passed.
     pub timeout: Duration,
     /// Folder for `console.log`, `module.log`, `vmm.log` and `qemu.log`.
@@ -137,15 +144,15 @@ pub fn command_line(options: &Options) -> Vec<OsString> {
     let mut line = Line(Vec::new());
     match &options.machine {
         Machine::Emulator { module, vmm } => {
-            line.words("-M q35 -cpu max,+svm,+npt,phys-bits=52 -smp 1");
-            line.memory(options.memory_bytes + EMULATOR_BYTES);
-            line.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
-            line.log("m", &options.logs.join("module.log"), "0x403");
-            line.log("v", &options.logs.join("vmm.log"), "0xe9");
+            line.emulator(options);
             line.words("-kernel").path("", module).words("-initrd").path("", vmm);
-            line.words("-fw_cfg").path("name=opt/tdlet/image,file=", &options.image);
-            line.words("-fw_cfg");
-            line.option("name=opt/tdlet/config,string=", &options.config_string());
+            if !options.module_options.is_empty() {
+                line.words("-append").word(&options.module_options);
+            }
+        }
+        Machine::VmmAlone { vmm } => {
+            line.emulator(options);
+            line.words("-kernel").path("", vmm);
         }
         Machine::Kvm => {
             let sept_ve_disable = options.attributes >> 28 & 1 == 1;
@@ -200,6 +207,23 @@ impl Line {
     fn words(&mut self, words: &str) -> &mut Self {
         self.0.extend(words.split(' ').map(OsString::from));
         self
+    }
+
+    /// Appends one word as it is.
+    fn word(&mut self, word: &str) -> &mut Self {
+        self.0.push(word.into());
+        self
+    }
+
+    /// Appends the PC that the emulator needs, with its logs and the VMM's files.
+    fn emulator(&mut self, options: &Options) {
+        self.words("-M q35 -cpu max,+svm,+npt,phys-bits=52 -smp 1");
+        self.memory(options.memory_bytes + EMULATOR_BYTES);
+        self.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
+        self.log("m", &options.logs.join("module.log"), "0x403");
+        self.log("v", &options.logs.join("vmm.log"), "0xe9");
+        self.words("-fw_cfg").path("name=opt/tdlet/image,file=", &options.image);
+        self.words("-fw_cfg").option("name=opt/tdlet/config,string=", &options.config_string());
     }
 
     /// Appends one option value; QEMU wants commas in it doubled.
@@ -282,6 +306,7 @@ mod tests {
             attributes: 1 << 28,
             gpaw: 48,
             config: "timeout=500".into(),
+            module_options: String::new(),
             timeout: Duration::from_secs(1),
             logs: "logs".into(),
             echo: false,
@@ -301,6 +326,15 @@ mod tests {
         let config = "name=opt/tdlet/config,string=\
                       memory=67108864,,attributes=0x10000000,,gpaw=48,,timeout=500";
         assert!(line.contains(&config.into()), "{line:?}");
+    }
+
+    #[test]
+    fn the_module_gets_its_options_in_one_word() {
+        let machine = Machine::Emulator { module: "m.elf".into(), vmm: "v.elf".into() };
+        let module_options = "seamcall=gp seed=1".to_owned();
+        let line = command_line(&Options { module_options, ..options(machine) });
+        let at = line.iter().position(|word| word == "-append").unwrap();
+        assert_eq!(line[at + 1], "seamcall=gp seed=1");
     }
 
     #[test]

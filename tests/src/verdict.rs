@@ -1,7 +1,7 @@
 //! From how QEMU ended to an exit code and the layer at fault.
 //!
 //! Exit codes of `cargo xtask run`: 0 passed, 1 a check failed, 2 usage,
-//! environment or a refused image, 3 not a trust domain, 4 the TD died, 5 it took
+//! environment (no TDX module among it) or a refused image, 3 not a trust domain, 4 the TD died, 5 it took
 //! too long. A layer that explains itself in its log (`vmm: error: LAYER: TEXT`)
 //! is believed; else the verdict names the layer.
 
@@ -63,6 +63,7 @@ pub fn judge(report: &Report) -> Judgement {
             verdict::TIMED_OUT => (TIMED_OUT, farthest(report), "the VMM's watchdog ended it"),
             verdict::REFUSED => (REFUSED, Layer::Firmware, "the VMM refused the image"),
             verdict::VMM_STOPPED => (FAILED, Layer::Vmm, "the module stopped the VMM"),
+            verdict::NO_MODULE => (REFUSED, Layer::Module, "SEAMCALL reaches no TDX module"),
             verdict::EMULATOR_FAILED => (FAILED, Layer::Module, "a bug in the emulator"),
             _ => (FAILED, Layer::Kernel, "a verdict that nobody knows"),
         },
@@ -190,6 +191,7 @@ mod tests {
             (verdict::REFUSED, 2, Layer::Firmware),
             (verdict::EMULATOR_FAILED, 1, Layer::Module),
             (verdict::VMM_STOPPED, 1, Layer::Vmm),
+            (verdict::NO_MODULE, 2, Layer::Module),
             (0x3f, 1, Layer::Kernel),
         ];
         for (value, code, layer) in rows {

@@ -36,6 +36,8 @@ xflags::xflags! {
             optional --gpaw bits: Gpaw
             /// Use the emulator even on a TDX host.
             optional --emulator
+            /// Options of the emulated module, in one word; see the README.
+            optional --module-options words: String
             /// Where to put the logs instead of target/run.
             optional --logs folder: PathBuf
             /// Print the QEMU command and do not run it.
@@ -115,6 +117,7 @@ pub struct Run {
     pub attributes: Option<Hex>,
     pub gpaw: Option<Gpaw>,
     pub emulator: bool,
+    pub module_options: Option<String>,
     pub logs: Option<PathBuf>,
     pub print_command: bool,
 }

@@ -30,6 +30,10 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
         "this is a TDX host, but QEMU {} cannot use it: {OLDEST_WITH_TDX} can, or add --emulator",
         qemu.version
     );
+    ensure!(
+        !hardware || flags.module_options.is_none(),
+        "--module-options is for the emulated module: add --emulator"
+    );
     let emulator = if hardware { &[][..] } else { &bare::EMULATOR };
     let td = if given.is_some() { &[][..] } else { &bare::TD };
     let packages = [td, emulator].concat();
@@ -74,6 +78,7 @@ fn options(flags: &flags::Run) -> Options {
         attributes: flags.attributes.map_or(1 << 28, |bits| bits.0),
         gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
         config: format!("timeout={}", watchdog.as_millis()),
+        module_options: flags.module_options.clone().unwrap_or_default(),
         timeout,
         logs: flags.logs.clone().unwrap_or_else(|| paths::target().join("run")),
         echo: true,

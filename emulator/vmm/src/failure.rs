@@ -3,6 +3,7 @@
 use core::fmt;
 
 use abi::{Status, verdict};
+use arch::vmx::NotEntered;
 use image::ImageError;
 use image::hob::BuildError;
 use tdcall::host::LeafError;
@@ -12,8 +13,14 @@ use crate::config::ConfigError;
 /// A failure that is not the TD's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// There is no module: SEAMCALL is an undefined instruction here.
+    /// SEAMCALL raised #UD: the CPU has no SEAM, and so no module.
     NoModule,
+    /// SEAMCALL raised #UD, because the CPU is not in VMX operation.
+    NotInVmxOperation(NotEntered),
+    /// SEAMCALL raised #GP: TDX is off.
+    TdxOff,
+    /// SEAMCALL ended with VMfailInvalid: TDX is on, but there is no module.
+    NotLoaded,
     /// A leaf answered what it should not have.
     Module {
         /// The leaf's name.
@@ -64,6 +71,8 @@ impl Failure {
     pub fn leaf(leaf: &'static str) -> impl Fn(LeafError) -> Self {
         move |error| match error.status {
             Status::SEAMCALL_UD => Self::NoModule,
+            Status::SEAMCALL_GP => Self::TdxOff,
+            Status::SEAMCALL_VMFAILINVALID => Self::NotLoaded,
             _ => Self::Module { leaf, error },
         }
     }
@@ -75,6 +84,9 @@ impl Failure {
             Self::Image(_) | Self::Hob(_) | Self::Config(_) | Self::Attributes { .. } => {
                 verdict::REFUSED
             }
+            Self::NoModule | Self::NotInVmxOperation(_) | Self::TdxOff | Self::NotLoaded => {
+                verdict::NO_MODULE
+            }
             _ => verdict::EMULATOR_FAILED,
         }
     }
@@ -84,7 +96,16 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoModule => {
-                f.write_str("no TDX module under the VMM (SEAMCALL raised #UD): start it on the module, by `cargo xtask run`")
+                f.write_str("module: there is none (SEAMCALL raised #UD, the CPU knows no SEAM): start the VMM on the module, by `cargo xtask run`")
+            }
+            Self::NotInVmxOperation(why) => {
+                write!(f, "module: out of reach (SEAMCALL raised #UD outside VMX operation): {why}: switch VMX on there")
+            }
+            Self::TdxOff => {
+                f.write_str("module: out of reach (SEAMCALL raised #GP): TDX is off in the host's firmware: switch it on there")
+            }
+            Self::NotLoaded => {
+                f.write_str("module: not loaded, or shut down (SEAMCALL ended with VMfailInvalid): load one")
             }
             Self::Module { leaf, error } => write!(f, "module: {leaf} answered {error}"),
             Self::Unsuitable(what) => write!(f, "module: {what}"),
@@ -140,7 +161,22 @@ mod tests {
     fn an_error_names_the_layer_at_fault() {
         let busy = Status::OPERAND_BUSY.with_detail(128);
         for (error, text, verdict) in [
-            (Failure::module("SYS.INIT")(Status::SEAMCALL_UD), "no TDX module under", 0x17),
+            (Failure::module("SYS.INIT")(Status::SEAMCALL_UD), "module: there is none (", 0x19),
+            (
+                Failure::NotInVmxOperation(NotEntered::Disabled(1)),
+                "module: out of reach (SEAMCALL raised #UD outside VMX operation): VMX is off",
+                0x19,
+            ),
+            (
+                Failure::module("SYS.INIT")(Status::SEAMCALL_GP),
+                "module: out of reach (SEAMCALL raised #GP): TDX is off",
+                0x19,
+            ),
+            (
+                Failure::module("SYS.INIT")(Status::SEAMCALL_VMFAILINVALID),
+                "module: not loaded",
+                0x19,
+            ),
             (
                 Failure::module("MNG.ADDCX")(busy),
                 "module: MNG.ADDCX answered OPERAND_BUSY|0x80",

@@ -8,6 +8,7 @@ use abi::field::{FieldId, sys};
 use abi::td_params::CPUID_CONFIG_LEAVES;
 use abi::tdmr::PAMT_ENTRY_BYTES;
 use abi::{Hpa, PAGE_SIZE};
+use arch::vmx::NotEntered;
 use zerocopy::IntoBytes;
 
 use crate::failure::Failure;
@@ -61,12 +62,21 @@ pub struct Capabilities {
     pub max_vcpus: u64,
 }
 
-/// Wakes the module up on this, the only, processor.
+/// Wakes the module up on this, the only, processor. `vmx_operation` is what came of entering
+/// VMX operation: without it SEAMCALL raises #UD although there may be a module.
 ///
 /// # Errors
 /// There is no module, or it does not start.
-pub fn init(module: &mut dyn Seamcall) -> Result<(), Failure> {
-    module.sys_init().map_err(Failure::leaf("TDH.SYS.INIT"))?;
+pub fn init(
+    module: &mut dyn Seamcall,
+    vmx_operation: Result<(), NotEntered>,
+) -> Result<(), Failure> {
+    module.sys_init().map_err(|error| {
+        match (Failure::leaf("TDH.SYS.INIT")(error), vmx_operation) {
+            (Failure::NoModule, Err(why)) => Failure::NotInVmxOperation(why),
+            (failure, _) => failure,
+        }
+    })?;
     module.sys_lp_init().map_err(Failure::leaf("TDH.SYS.LP.INIT"))
 }
 
@@ -227,7 +237,7 @@ mod tests {
     }
 
     fn configured(module: &mut FakeModule) -> Result<System, Failure> {
-        init(module)?;
+        init(module, Ok(()))?;
         configure(module, &mut FakeMemory::new(), &mut FakeCpu::default(), free())
     }
 
@@ -257,6 +267,19 @@ mod tests {
         module.refusals.push(("SYS.INIT", Status::SEAMCALL_UD));
         assert_eq!(configured(&mut module).unwrap_err(), Failure::NoModule);
         assert_eq!(module.calls, ["SYS.INIT"]);
+    }
+
+    #[test]
+    fn outside_vmx_operation_the_first_leaf_says_why() {
+        let mut module = FakeModule::new();
+        module.refusals.push(("SYS.INIT", Status::SEAMCALL_UD));
+        let why = NotEntered::Disabled(1);
+        let error = init(&mut module, Err(why)).unwrap_err();
+        assert_eq!(error, Failure::NotInVmxOperation(why));
+        // What is not #UD has another cause.
+        let mut module = FakeModule::new();
+        module.refusals.push(("SYS.INIT", Status::SEAMCALL_GP));
+        assert_eq!(init(&mut module, Err(why)).unwrap_err(), Failure::TdxOff);
     }
 
     #[test]

@@ -78,6 +78,21 @@ pub(super) unsafe fn set_xcr0(value: u64) {
     }
 }
 
+/// Whether VMXON is undefined, as it has to be on a CPU without VMX: some QEMUs skip it.
+/// [SVM B1.25]
+#[must_use]
+pub(super) fn vmxon_is_undefined() -> bool {
+    let (operand, mut fault) = (0_u64, 0_u64);
+    // SAFETY: without CR4.VMXE it has no effect; the trap handler leads a #UD behind it,
+    // with a number in RAX.
+    unsafe {
+        asm!("771: vmxon [{operand}]", "772:",
+             ".pushsection .extable, \"a\"", ".balign 8", ".quad 771b, 772b", ".popsection",
+             operand = in(reg) &raw const operand, inout("rax") fault, options(nostack));
+    }
+    fault != 0
+}
+
 /// Makes VMRUN legal, with `host_save` as the page where the CPU keeps the host, and
 /// clears GIF: from here on interrupts and NMIs wait until a guest runs or
 /// [`take_interrupt`] or [`take_nmi`] lets one in.

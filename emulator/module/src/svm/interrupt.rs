@@ -1,6 +1,7 @@
 //! The module's own trap handler.
 //!
-//! An exception is the module's bug: it is logged and ends the run. An interrupt or
+//! An exception is the module's bug, unless the instruction is in the exception table: it is
+//! logged and ends the run. An interrupt or
 //! NMI only arrives while [`take`] lets in what ended a TD's run; its vector is kept
 //! and nothing is acknowledged: the VMM does that when it dispatches the vector from
 //! the TD exit. [ABI-H 5.8]
@@ -22,6 +23,9 @@ static ARRIVED: AtomicU32 = AtomicU32::new(NONE);
 pub(super) fn trap(frame: &mut TrapFrame) {
     if frame.vector == NMI || frame.vector >= FIRST_INTERRUPT {
         ARRIVED.store(frame.vector as u32, Ordering::Relaxed);
+        return;
+    }
+    if arch::extable::fixup(arch::extable!(), frame) {
         return;
     }
     log::die(format_args!(

@@ -10,6 +10,7 @@
 //!   goes in.
 //! * `hardware`: [`Machine`](crate::machine::Machine) over `ram`, `vmm_map` and `td::TdMaps`,
 //!   which are nested page tables (`npt`) from a `pool`.
+//! * `vmx` is what the VMM needs before SEAMCALL, `vmx_instruction` decodes both.
 //! * `fetch`, `decode`, `walk`, `linear`: what SVM does not say about an exit, found in the
 //!   guest's own memory.
 //! * `cpu`, `interrupt`, `log`, `in_place`: the edges to the machine; with `ram`, `pages`
@@ -45,6 +46,8 @@ mod vmcb;
 mod vmm;
 mod vmm_exit;
 mod vmm_map;
+mod vmx;
+mod vmx_instruction;
 mod walk;
 mod world_switch;
 

@@ -24,18 +24,10 @@ pub(super) fn forever(mut vmm: Vmm, mut module: Module, mut hardware: Hardware, 
     }
 }
 
+/// Serves a SEAMCALL that reaches the module: CF := 0.
 fn seamcall(vmm: &mut Vmm, module: &mut Module, hardware: &mut Hardware, host: &Host) {
-    /// CF, PF, AF, ZF, SF, OF: VMfailInvalid sets the first and clears the rest.
-    const STATUS_FLAGS: u64 = 0x8D5;
-    /// RAX bit 63 calls the P-SEAMLDR, which is not here.
-    const TO_SEAMLDR: u64 = 1 << 63;
     let call = *vmm.gprs.get();
-    let flags = &mut vmm.vmcb.get().save.rflags;
-    if call.rax & TO_SEAMLDR != 0 {
-        *flags = *flags & !STATUS_FLAGS | rflags::CF;
-        return;
-    }
-    *flags &= !rflags::CF;
+    vmm.vmcb.get().save.rflags &= !rflags::CF;
     match module.seamcall(hardware, vmm.registers()) {
         AfterSeamcall::EnterTd(vcpu) => td::until_exit(vmm, module, hardware, host, vcpu),
         AfterSeamcall::Return => {

@@ -70,7 +70,7 @@ pub unsafe fn start(start_info: u64, image_end: u64) -> ! {
     let host_vmcb = core::ptr::from_ref(&pages.host_vmcb).expose_provenance() as u64;
     // SAFETY: SVM is on, the tables are loaded, XCR0 is cut to what CPUID offers.
     let host = unsafe { Host::capture(host_vmcb, cpu::switched_xcr0()) };
-    let vmm = Vmm::new(pages, entry, start_info::ADDRESS);
+    let vmm = Vmm::new(pages, entry, start_info::ADDRESS, options.platform);
     let module = Module::new(config(&ram, host.xcr0(), options));
     log::line(format_args!("started; the VMM enters at {entry:#x}"));
     run::forever(vmm, module, hardware, &host);

@@ -297,6 +297,8 @@ pub(super) mod rflags {
     pub(crate) const IF: u64 = 1 << 9;
     /// Resume.
     pub(crate) const RF: u64 = 1 << 16;
+    /// Virtual-8086 mode.
+    pub(crate) const VM: u64 = 1 << 17;
 }
 
 impl Save {

@@ -8,6 +8,7 @@ use super::cpu;
 use super::in_place::InPlace;
 use super::pages::{Pages, XsaveArea};
 use super::vmcb::{Segment, Vmcb, cr0, efer, exception, misc1, misc2, rflags, tlb_control};
+use super::vmx::{self, Platform, Vmx};
 use super::world_switch::{self, Guest, Host};
 use crate::machine::HostRegs;
 
@@ -36,8 +37,8 @@ pub(super) struct Vmm {
     pub xsave: InPlace<XsaveArea>,
     /// Its XCR0.
     pub xcr0: u64,
-    /// CR4.VMXE as the VMM set it; the real one stays 0, since the CPU has no VMX.
-    pub vmxe: bool,
+    /// Its VMX operation.
+    pub vmx: Vmx,
     /// Physical address of the TDs' port permissions.
     pub td_ports: u64,
     /// Physical address of the TDs' MSR permissions.
@@ -49,11 +50,16 @@ pub(super) struct Vmm {
 impl Vmm {
     /// The VMM in the PVH start state: 32-bit, flat, paging off, EBX = `start_info`.
     #[expect(unsafe_code, reason = "names static pages by address")]
-    pub(super) fn new(pages: &'static mut Pages, entry: u32, start_info: u64) -> Self {
+    pub(super) fn new(
+        pages: &'static mut Pages,
+        entry: u32,
+        start_info: u64,
+        platform: Platform,
+    ) -> Self {
         reset(&mut pages.vmm_vmcb, entry);
         pages.vmm_gprs = Regs { rbx: start_info, ..Regs::default() };
         pages.vmm_xsave.reset();
-        for msr in INTERCEPTED_MSRS {
+        for msr in INTERCEPTED_MSRS.into_iter().chain(vmx::MSRS.into_iter().flatten()) {
             pages.vmm_msrs.intercept(msr);
         }
         pages.vmm_vmcb.control.msrpm_base = address_of(&pages.vmm_msrs);
@@ -70,7 +76,7 @@ impl Vmm {
             // SAFETY: as above.
             xsave: unsafe { InPlace::new(address_of(&pages.vmm_xsave)) },
             xcr0: 1,
-            vmxe: false,
+            vmx: Vmx::new(platform, cpu::vmxon_is_undefined()),
             td_ports: address_of(&pages.td_ports),
             td_msrs: address_of(&pages.td_msrs),
             was_stopped: false,

@@ -13,6 +13,7 @@ use super::memory::GuestPhysical;
 use super::vmcb::{cr0, cr4, efer};
 use super::vmm::Vmm;
 use super::vmm_map::View;
+use super::vmx_instruction;
 use crate::Module;
 use crate::machine::Machine;
 use crate::pamt::PageType;
@@ -27,7 +28,7 @@ pub(super) enum Next {
 }
 
 /// The VMM's physical memory is the machine's.
-struct VmmMemory<'a>(&'a Hardware);
+pub(super) struct VmmMemory<'a>(pub &'a Hardware);
 
 impl GuestPhysical for VmmMemory<'_> {
     fn read_u64(&self, gpa: u64) -> Option<u64> {
@@ -49,7 +50,7 @@ pub(super) fn handle(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware) ->
     // come here, so this is only ever a nested page fault.
     vmm.vmcb.get().control.event_injection = interrupted.0;
     match exit {
-        Exit::InvalidOpcode => return invalid_opcode(vmm, hardware),
+        Exit::InvalidOpcode => return vmx_instruction::invalid_opcode(vmm, module, hardware),
         Exit::Cpuid => cpuid(vmm, hardware),
         Exit::Rdmsr => read_msr(vmm, hardware),
         Exit::Wrmsr => write_msr(vmm, hardware),
@@ -64,7 +65,8 @@ pub(super) fn handle(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware) ->
     Next::Resume
 }
 
-fn inject(vmm: &mut Vmm, event: Event) {
+/// Makes the next run start with `event`.
+pub(super) fn inject(vmm: &mut Vmm, event: Event) {
     vmm.vmcb.get().control.event_injection = event.0;
 }
 
@@ -78,22 +80,7 @@ fn finish(vmm: &mut Vmm, hardware: &Hardware, usual_length: u8) {
     inject::finish_instruction(vmm.vmcb.get(), length);
 }
 
-/// SEAMCALL, or a #UD of the VMM's own. [ABI-H 1.1] VMX operation is not asked for:
-/// there is no VMXON here.
-fn invalid_opcode(vmm: &mut Vmm, hardware: &Hardware) -> Next {
-    const SEAMCALL: u8 = 0xCF;
-    let save = &vmm.vmcb.get().save;
-    let is_legal = save.is_long64() && save.cpl == 0;
-    match instruction(vmm, hardware) {
-        Some(found) if is_legal && found.is_0f01(SEAMCALL, true) => Next::Seamcall(found.length),
-        _ => {
-            inject(vmm, Event::UD);
-            Next::Resume
-        }
-    }
-}
-
-/// The machine's CPUID without SVM, and with the bits that mirror the VMM's CR4.
+/// The machine's CPUID without SVM, with VMX, and with the bits that mirror the VMM's CR4.
 #[expect(unsafe_code, reason = "CPUID under the VMM's XCR0")]
 fn cpuid(vmm: &mut Vmm, hardware: &Hardware) {
     let cr4 = vmm.vmcb.get().save.cr4;
@@ -105,7 +92,10 @@ fn cpuid(vmm: &mut Vmm, hardware: &Hardware) {
         *value = *value & !(1 << bit) | u32::from(set) << bit;
     };
     match (leaf, subleaf) {
-        (1, _) => mirror(&mut answer[2], 27, cr4 & cr4::OSXSAVE != 0),
+        (1, _) => {
+            mirror(&mut answer[2], 5, true);
+            mirror(&mut answer[2], 27, cr4 & cr4::OSXSAVE != 0);
+        }
         (7, 0) => mirror(&mut answer[2], 4, cr4 & cr4::PKE != 0),
         (0x8000_0001, _) => answer[2] &= !(1 << 2),
         (0x8000_000A, _) => answer = [0; 4],
@@ -122,10 +112,11 @@ const MSR_EFER: u64 = 0xC000_0080;
 
 fn read_msr(vmm: &mut Vmm, hardware: &Hardware) {
     let value = match vmm.gprs.get().rcx & 0xFFFF_FFFF {
-        MSR_KEYID_PARTITIONING => crate::KEYID_PARTITIONING,
-        MSR_EFER => vmm.vmcb.get().save.efer & !efer::SVME,
-        _ => return inject(vmm, Event::GP),
+        MSR_KEYID_PARTITIONING => Some(vmm.vmx.keyid_partitioning()),
+        MSR_EFER => Some(vmm.vmcb.get().save.efer & !efer::SVME),
+        index => vmm.vmx.read_msr(index as u32),
     };
+    let Some(value) = value else { return inject(vmm, Event::GP) };
     let gprs = vmm.gprs.get();
     (gprs.rax, gprs.rdx) = (value & 0xFFFF_FFFF, value >> 32);
     finish(vmm, hardware, 2);
@@ -150,16 +141,18 @@ fn write_cr4(vmm: &mut Vmm, hardware: &Hardware) {
     let value = vmm.gprs.get()[found.rm()];
     let save = &mut vmm.vmcb.get().save;
     let value = if save.is_long64() { value } else { value & 0xFFFF_FFFF };
+    let is_fixed = !vmm.vmx.allows_cr4(value);
     let is_long = save.efer & efer::LMA != 0;
     let changes = save.cr4 ^ value;
-    let is_illegal = value & !(cpu::supported_cr4() | cr4::VMXE) != 0
+    let is_illegal = is_fixed
+        || value & !(cpu::supported_cr4() | cr4::VMXE) != 0
         || is_long && (value & cr4::PAE == 0 || changes & cr4::LA57 != 0)
         || changes & value & cr4::PCIDE != 0 && (!is_long || save.cr3 & 0xFFF != 0);
     if is_illegal {
         return inject(vmm, Event::GP);
     }
     save.cr4 = value & !cr4::VMXE;
-    vmm.vmxe = value & cr4::VMXE != 0;
+    vmm.vmx.cr4_written(value);
     let control = &mut vmm.vmcb.get().control;
     // CR reads exit only while there is something to add. QEMU 10 has one bit for all
     // of them. [SVM B1.3]
@@ -176,7 +169,7 @@ fn read_cr(vmm: &mut Vmm, hardware: &Hardware) {
     let value = match (is_mov, found.reg()) {
         (true, 2) => cr2,
         (true, 3) => cr3,
-        (true, 4) => cr4 | if vmm.vmxe { cr4::VMXE } else { 0 },
+        (true, 4) => cr4 | if vmm.vmx.vmxe() { cr4::VMXE } else { 0 },
         (true, 8) => cpu::cr8(),
         _ => cr0,
     };
@@ -197,7 +190,8 @@ pub(super) fn write_gpr(gprs: &mut Regs, gpr: Gpr, value: u64, bits: u8) {
     };
 }
 
-fn nested_page_fault(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware, gpa: u64) {
+/// The VMM touched `gpa`: a machine check, unless it is its own.
+pub(super) fn nested_page_fault(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware, gpa: u64) {
     let view = hardware.vmm_touched(gpa);
     if view == View::Own {
         return;

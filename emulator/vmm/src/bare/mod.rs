@@ -12,6 +12,7 @@ mod traps;
 
 use arch::BootCell;
 use arch::pvh::{MemoryRange, RAM, StartInfo};
+use arch::vmx::{self, NotEntered};
 use vmm::config::Config;
 use vmm::construct::{HOB_BYTES, Image};
 use vmm::failure::Failure;
@@ -37,6 +38,7 @@ const CONFIG_FILE: &str = "opt/tdlet/config";
 /// The longest configuration.
 const CONFIG_BYTES: usize = 512;
 
+static VMXON_REGION: BootCell<vmx::Region> = BootCell::new(vmx::Region::new());
 static HOB: BootCell<[u8; HOB_BYTES]> = BootCell::new([0; HOB_BYTES]);
 
 /// Runs the VMM.
@@ -74,10 +76,22 @@ fn free_memory(map: impl Iterator<Item = MemoryRange>) -> Ranges<MAX_RANGES> {
     free
 }
 
+/// SEAMCALL needs VMX operation. A CPU without VMX has no SEAMCALL either, which the first
+/// one shows.
+#[expect(unsafe_code, reason = "VMXON")]
+fn enter_vmx_operation() -> Result<(), NotEntered> {
+    match VMXON_REGION.take().filter(|_| vmx::is_supported()) {
+        // SAFETY: CPL 0, paging is on, and everything is identity-mapped.
+        Some(region) => unsafe { vmx::enter(region) },
+        None => Ok(()),
+    }
+}
+
 /// Everything that can fail before there is a TD.
 fn run(mut free: Ranges<MAX_RANGES>) -> Result<u32, Failure> {
     let mut module = Module::default();
-    system::init(&mut module as &mut dyn Seamcall)?;
+    let vmx_operation = enter_vmx_operation();
+    system::init(&mut module as &mut dyn Seamcall, vmx_operation)?;
     let mut cpu = Processor::start()?;
     let config = read_config()?;
     let image = read_image(&mut free)?;
