@@ -17,6 +17,7 @@ const X2APIC_SELF_IPI: u32 = 0x83F;
 const SELF_IPI_VECTOR: u8 = 0xE0;
 
 static SELF_IPIS: AtomicU64 = AtomicU64::new(0);
+static NMIS: AtomicU64 = AtomicU64::new(0);
 
 /// Handles a vector above the exceptions'.
 pub(crate) fn on_interrupt(vector: u8) {
@@ -25,6 +26,17 @@ pub(crate) fn on_interrupt(vector: u8) {
     }
     // SAFETY: EOI takes 0 and changes the virtual APIC alone.
     unsafe { msr::write(X2APIC_EOI, 0) };
+}
+
+/// Handles an NMI. Raises no exception: see [`crate::traps`].
+pub(crate) fn on_nmi() {
+    NMIS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// NMIs taken so far.
+#[must_use]
+pub fn nmis() -> u64 {
+    NMIS.load(Ordering::Relaxed)
 }
 
 /// Self-IPIs taken so far.

@@ -17,7 +17,9 @@ extern crate alloc;
 
 pub mod console;
 pub mod counts;
+pub mod debug;
 pub mod exit;
+pub mod fault;
 pub mod interrupts;
 pub mod memory;
 pub mod panic;

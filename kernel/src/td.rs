@@ -4,7 +4,7 @@
 use abi::ghci::{FATAL_TEXT_BYTES, function};
 use abi::leaf::tdg;
 use abi::{IoWidth, SharedGpa, Status, VeInfo};
-use tdcall::ghci::{self, MmioWidth, VmcallError};
+use tdcall::ghci::{self, CacheOperation, MmioWidth, VmcallError};
 use tdcall::guest::{self, VpInfo};
 
 use crate::counts;
@@ -37,6 +37,10 @@ pub trait Tdcall {
         width: MmioWidth,
         value: u64,
     ) -> Result<(), VmcallError>;
+    /// Writes caches back.
+    fn wbinvd(&mut self, operation: CacheOperation) -> Result<(), VmcallError>;
+    /// PCONFIG with EAX, and RBX, RCX, RDX; what the leaf gives.
+    fn pconfig(&mut self, leaf: u32, operands: [u64; 3]) -> Result<u64, VmcallError>;
     /// Reports the TD's end; comes back only if the host does not do its part.
     fn report_fatal_error(&mut self, code: u64, text: &[u8; FATAL_TEXT_BYTES]) -> VmcallError;
 }
@@ -101,6 +105,16 @@ impl Tdcall for Td {
     ) -> Result<(), VmcallError> {
         counts::vmcall(function::MMIO);
         ghci::mmio_write(gpa, width, value)
+    }
+
+    fn wbinvd(&mut self, operation: CacheOperation) -> Result<(), VmcallError> {
+        counts::vmcall(function::WBINVD);
+        ghci::wbinvd(operation)
+    }
+
+    fn pconfig(&mut self, leaf: u32, operands: [u64; 3]) -> Result<u64, VmcallError> {
+        counts::vmcall(function::PCONFIG);
+        ghci::pconfig(leaf, operands)
     }
 
     fn report_fatal_error(&mut self, code: u64, text: &[u8; FATAL_TEXT_BYTES]) -> VmcallError {

@@ -1,15 +1,28 @@
 //! What happens on each vector.
 //!
-//! #VE is routed, the self-IPI is counted, other interrupts are acknowledged and dropped. Any
-//! other exception is a bug in the kernel, or a hostile host posting a vector below 32 as an
-//! interrupt [ABI-G 14]; both end in a panic.
+//! #VE is routed, #UD and #GP are led to where the instruction's table entry says, #DB goes
+//! to its handler if there is one, NMIs are counted. Any other exception is a bug in the
+//! kernel, or a hostile host posting a vector below 32 as an interrupt [ABI-G 14]; both end
+//! in a panic. The self-IPI is counted, other interrupts are acknowledged and dropped.
+//!
+//! An NMI comes at any moment but between a #VE and its VEINFO.GET [ABI-G 14], so also while
+//! the stub of another interrupt is still on the IST stack that a #VE would start on.
+//! Its handler therefore raises no #VE: it counts, and that is all.
 #![expect(unsafe_code, reason = "loads the descriptor tables")]
 
 use arch::BootCell;
 use arch::trap::{self, Tables, TrapFrame};
 
-use crate::{interrupts, ve};
+use crate::{debug, fault, interrupts, ve};
 
+/// #DB.
+const DEBUG: u64 = 1;
+/// NMI.
+const NMI: u64 = 2;
+/// #UD.
+const INVALID_OPCODE: u64 = 6;
+/// #GP.
+const GENERAL_PROTECTION: u64 = 13;
 /// #PF.
 const PAGE_FAULT: u64 = 14;
 /// #VE.
@@ -56,8 +69,22 @@ pub(crate) fn init() {
 fn on_trap(frame: &mut TrapFrame) {
     match frame.vector {
         VIRTUALIZATION => ve::on_exception(frame),
+        DEBUG => on_debug(frame),
+        NMI => interrupts::on_nmi(),
+        INVALID_OPCODE | GENERAL_PROTECTION => {
+            if !fault::catch(frame) {
+                die(frame);
+            }
+        }
         0..FIRST_INTERRUPT => die(frame),
         vector => interrupts::on_interrupt(vector as u8),
+    }
+}
+
+/// #DB, the processor's or [`debug::single_step`]'s.
+pub(crate) fn on_debug(frame: &mut TrapFrame) {
+    if !debug::on_exception(frame) {
+        die(frame);
     }
 }
 

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use abi::ghci::FATAL_TEXT_BYTES;
 use abi::{GhciStatus, GpaWidth, IoWidth, SharedGpa, Status, VeInfo};
-use tdcall::ghci::{MmioWidth, VmcallError};
+use tdcall::ghci::{CacheOperation, MmioWidth, VmcallError};
 use tdcall::guest::VpInfo;
 
 use super::{Memory, Segment};
@@ -23,32 +23,37 @@ pub(super) enum Asked {
     Wrmsr(u32, u64),
     MmioRead(u64, MmioWidth),
     MmioWrite(u64, MmioWidth, u64),
+    Wbinvd(CacheOperation),
+    Pconfig(u32, [u64; 3]),
 }
 
 /// A host that puts `answer` into every register it can reach, or refuses everything.
 /// Unlike `tdcall`, the fake does not cut the answer to the access's width.
 pub(super) struct Host {
     pub(super) answer: u64,
+    /// Added to the answer each time.
+    pub(super) step: u64,
     pub(super) refuses: bool,
     pub(super) asked: Vec<Asked>,
 }
 
 impl Host {
     pub(super) fn answering(answer: u64) -> Self {
-        Self { answer, refuses: false, asked: Vec::new() }
+        Self { answer, step: 0, refuses: false, asked: Vec::new() }
     }
 
     pub(super) fn refusing() -> Self {
-        Self { answer: 0xBAD, refuses: true, asked: Vec::new() }
+        Self { refuses: true, ..Self::answering(0xBAD) }
     }
 
     fn ask(&mut self, asked: Asked) -> Result<u64, VmcallError> {
         self.asked.push(asked);
         if self.refuses {
-            Err(VmcallError::Vmm(GhciStatus::INVALID_OPERAND))
-        } else {
-            Ok(self.answer)
+            return Err(VmcallError::Vmm(GhciStatus::INVALID_OPERAND));
         }
+        let answer = self.answer;
+        self.answer = answer.wrapping_add(self.step);
+        Ok(answer)
     }
 }
 
@@ -63,7 +68,7 @@ impl Tdcall for Host {
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], VmcallError> {
         let answer = self.ask(Asked::Cpuid(leaf, subleaf))? as u32;
-        Ok([answer, answer + 1, answer + 2, answer + 3])
+        Ok([0, 1, 2, 3].map(|register| answer.wrapping_add(register)))
     }
 
     fn hlt(&mut self, interrupts_blocked: bool) -> Result<(), VmcallError> {
@@ -99,6 +104,14 @@ impl Tdcall for Host {
         self.ask(Asked::MmioWrite(gpa.address(), width, value)).map(drop)
     }
 
+    fn wbinvd(&mut self, operation: CacheOperation) -> Result<(), VmcallError> {
+        self.ask(Asked::Wbinvd(operation)).map(drop)
+    }
+
+    fn pconfig(&mut self, leaf: u32, operands: [u64; 3]) -> Result<u64, VmcallError> {
+        self.ask(Asked::Pconfig(leaf, operands))
+    }
+
     fn report_fatal_error(&mut self, _code: u64, _text: &[u8; FATAL_TEXT_BYTES]) -> VmcallError {
         VmcallError::Vmm(GhciStatus::SUCCESS)
     }
@@ -109,8 +122,10 @@ impl Tdcall for Host {
 pub(super) struct Pages {
     pub(super) code: Vec<u8>,
     pub(super) has_second_page: bool,
-    /// Bytes from [`DATA`] on; what is behind them is not mapped.
+    /// Bytes from `data_start` on; what is behind them is not mapped.
     pub(super) data: RefCell<Vec<u8>>,
+    /// [`DATA`], unless the test puts it elsewhere.
+    pub(super) data_start: u64,
     /// Bytes of `data` that can be written.
     pub(super) writable_bytes: usize,
 }
@@ -135,6 +150,7 @@ impl Pages {
             code: std::vec![0xCC; 0x2000],
             has_second_page: true,
             data: RefCell::new(Vec::new()),
+            data_start: DATA,
             writable_bytes: 0,
         };
         pages.code[offset..offset + code.len()].copy_from_slice(code);
@@ -147,7 +163,7 @@ impl Pages {
     }
 
     fn data_range(&self, address: u64, bytes: usize) -> Option<Range<usize>> {
-        let start = usize::try_from(address.checked_sub(DATA)?).ok()?;
+        let start = usize::try_from(address.checked_sub(self.data_start)?).ok()?;
         let end = start.checked_add(bytes)?;
         (end <= self.data.borrow().len()).then_some(start..end)
     }

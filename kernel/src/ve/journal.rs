@@ -1,18 +1,30 @@
-//! The last routed exception, for the proof to print what really happened.
+//! The last exception, for the proof to print what really happened.
 
 use abi::{ExitReason, VeInfo};
 use spin::Mutex;
 use x86_64::instructions::interrupts::without_interrupts;
 
 use super::Routed;
+use crate::fault::Fault;
 
 static LAST: Mutex<LastVe> = Mutex::new(LastVe::NONE);
 
-/// A routed exception.
+/// What became of an exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was routed.
+    Routed,
+    /// It was refused: the instruction, which was prepared for that, got this exception.
+    Refused(Fault),
+}
+
+/// An exception that did not stop the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastVe {
-    /// Exceptions routed so far, this one included.
+    /// Exceptions so far, this one included.
     pub number: u64,
+    /// What became of it.
+    pub outcome: Outcome,
     /// Exit reason.
     pub reason: ExitReason,
     /// Exit qualification.
@@ -21,7 +33,7 @@ pub struct LastVe {
     pub gpa: u64,
     /// Where the instruction stands.
     pub rip: u64,
-    /// Bytes of the instruction.
+    /// Bytes that RIP was moved by.
     pub length: usize,
     /// Sub-function and RCX mask of the VP.VMCALL, if one was made.
     pub call: Option<(u64, u64)>,
@@ -32,6 +44,7 @@ pub struct LastVe {
 impl LastVe {
     const NONE: Self = Self {
         number: 0,
+        outcome: Outcome::Routed,
         reason: ExitReason(0),
         qualification: 0,
         gpa: 0,
@@ -42,18 +55,19 @@ impl LastVe {
     };
 }
 
-/// The last routed exception; number 0 if there was none.
+/// The last exception; number 0 if there was none.
 #[must_use]
 pub fn last() -> LastVe {
     without_interrupts(|| *LAST.lock())
 }
 
-/// Notes a routed exception. Called with interrupts off.
-pub(super) fn record(info: &VeInfo, rip: u64, routed: &Routed) {
+/// Notes an exception. Called with interrupts off.
+pub(super) fn record(info: &VeInfo, rip: u64, outcome: Outcome, routed: &Routed) {
     // Held only by an exception inside `last` or here, which panics anyway.
     if let Some(mut last) = LAST.try_lock() {
         *last = LastVe {
             number: last.number + 1,
+            outcome,
             reason: info.reason(),
             qualification: info.qualification,
             gpa: info.guest_physical_address,

@@ -2,38 +2,49 @@
 //!
 //! Contract:
 //!
-//! * On entry: vector 20, IF = 0, RIP at the instruction, nothing emulated yet.
-//! * TDG.VP.VEINFO.GET comes first: until it ran, another #VE would be #DF.
+//! * On entry: vector 20, IF = 0, RIP at the instruction, nothing emulated yet. An APIC
+//!   write alone is trap-like: RIP is behind it.
+//! * TDG.VP.VEINFO.GET comes first: until it ran, another #VE would be #DF, and the host's
+//!   NMIs are held back. From then on both may come, here too.
 //! * Each cause decides without effect, asks the host, then commits: registers as the
 //!   instruction writes them, no bit wider than the access; RIP behind the instruction,
-//!   once.
-//! * What can not be routed faithfully stops the kernel with a message that names the
-//!   cause. Nothing is skipped and nothing is guessed.
+//!   once. With RFLAGS.TF set, #DB follows.
+//! * What can not be routed faithfully is refused: an exception for an instruction that is
+//!   prepared for it ([`crate::fault`]), else a stop with a message that names the cause.
+//!   Nothing is skipped and nothing is guessed.
 //!
-//! Causes without an arm in [`route`] are such stops; so is any #VE from user mode, of
-//! which there is none.
+//! [`policy`] has all causes in one table. A cause that it does not have is a stop; so is any
+//! #VE from user mode, of which there is none.
 
 pub mod decode;
+pub mod policy;
 pub mod register;
 
+mod apic;
+mod cache;
+mod control_register;
 mod cpuid;
 mod hlt;
 mod io;
 mod journal;
 mod mmio;
 pub(crate) mod msr;
+mod pconfig;
+mod step;
+mod string_io;
+mod unroutable;
 
 use core::fmt;
 
-use abi::{AddressError, ExitReason, GpaWidth, SharedGpa, VeInfo};
+use abi::{ExitReason, GpaWidth, SharedGpa, VeInfo};
 use arch::trap::TrapFrame;
-use tdcall::ghci::VmcallError;
 
 pub use self::decode::DecodeError;
-pub use self::journal::{LastVe, last};
+pub use self::journal::{LastVe, Outcome, last};
+pub use self::unroutable::Unroutable;
 use crate::memory::Map;
 use crate::td::{Td, Tdcall};
-use crate::{counts, memory};
+use crate::{counts, fault, memory};
 
 /// RFLAGS.IF.
 const INTERRUPT_FLAG: u64 = 1 << 9;
@@ -75,70 +86,14 @@ pub enum Segment {
 /// A routed exception: what is left is to step over the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Routed {
-    /// Bytes of the instruction.
+    /// Bytes that RIP is to move by. 0: RIP stays, because a repeated instruction goes on, or
+    /// is past the instruction already.
     length: u64,
     /// The VP.VMCALL that was made: sub-function and RCX mask. None: answered here.
     call: Option<(u64, u64)>,
-    /// What the host gave, cut to the access, or what it was given. CPUID: EAX.
+    /// What the host gave, cut to the access, or what it was given. CPUID: EAX. INS, OUTS:
+    /// the number of elements.
     value: u64,
-}
-
-/// Why an exception can not be routed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unroutable {
-    /// It came from user mode.
-    UserMode,
-    /// No policy for this cause.
-    Cause,
-    /// An instruction of 0 or of more than 15 bytes.
-    Length(u32),
-    /// INS or OUTS.
-    StringIo,
-    /// A port access of a size that does not exist.
-    PortSize,
-    /// An MSR that is not asked of the host: its index.
-    Msr(u32),
-    /// The host's answer, or the module's in its place.
-    Refused(VmcallError),
-    /// An access to private memory that is not there: the host took it away, or the
-    /// address never had any.
-    PrivateMemory,
-    /// The GPA has bits above its width.
-    Address(AddressError),
-    /// The GPA is shared, but no device of the kernel's.
-    UnknownDevice,
-    /// The processor fetched code or walked page tables in device memory.
-    NotAnAccess,
-    /// The code at RIP is not private memory.
-    Code,
-    /// An instruction that accesses device memory in a way that is not emulated.
-    Decode(DecodeError),
-    /// The instruction does not do what VE_INFO says of it: another direction or address.
-    Mismatch,
-    /// The access crosses a page boundary.
-    CrossesPage,
-}
-
-impl fmt::Display for Unroutable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UserMode => f.write_str("it came from user mode"),
-            Self::Cause => f.write_str("no policy for this cause"),
-            Self::Length(length) => write!(f, "an instruction of {length} bytes"),
-            Self::StringIo => f.write_str("string I/O is not emulated"),
-            Self::PortSize => f.write_str("no port access has this size"),
-            Self::Msr(index) => write!(f, "MSR {index:#x} is not one to ask the host for"),
-            Self::Refused(error) => write!(f, "{error}"),
-            Self::PrivateMemory => f.write_str("private memory is missing"),
-            Self::Address(error) => write!(f, "{error}"),
-            Self::UnknownDevice => f.write_str("no device is mapped there"),
-            Self::NotAnAccess => f.write_str("code or page tables in device memory"),
-            Self::Code => f.write_str("the instruction is not in private memory"),
-            Self::Decode(error) => write!(f, "{error}"),
-            Self::Mismatch => f.write_str("the instruction is not the one that faulted"),
-            Self::CrossesPage => f.write_str("the access crosses a page"),
-        }
-    }
 }
 
 /// The handler of vector 20.
@@ -150,8 +105,11 @@ pub(crate) fn on_exception(frame: &mut TrapFrame) {
     counts::ve(info.reason().0);
     let rip = frame.rip;
     match route(&mut Td, &Map, &info, frame) {
-        Ok(routed) => journal::record(&info, rip, &routed),
-        Err(why) => panic!("#VE not routed: {why}; {}", Description { info, rip }),
+        Ok(routed) => {
+            journal::record(&info, rip, Outcome::Routed, &routed);
+            step::after(frame);
+        }
+        Err(why) => refuse(why, &info, frame),
     }
 }
 
@@ -168,15 +126,38 @@ pub(crate) fn route(
     let routed = match info.reason() {
         ExitReason::CPUID => cpuid::route(td, info, frame),
         ExitReason::HLT => hlt::route(td, info, frame),
-        ExitReason::IO => io::route(td, info, frame),
+        ExitReason::INVD => Err(Unroutable::Invd),
+        ExitReason::VMCALL | ExitReason::MWAIT | ExitReason::MONITOR => Err(Unroutable::Undefined),
+        ExitReason::CR_ACCESS => control_register::route(info, frame),
+        ExitReason::IO => io::route(td, memory, info, frame),
         ExitReason::RDMSR => msr::route_read(td, info, frame),
         ExitReason::WRMSR => msr::route_write(td, info, frame),
         ExitReason::EPT_VIOLATION => mmio::route(td, memory, info, frame),
+        ExitReason::WBINVD => cache::route_write_back(td, memory, info, frame),
+        ExitReason::APIC_WRITE => apic::route(info, frame),
+        ExitReason::PCONFIG => pconfig::route(td, info, frame),
         _ => Err(Unroutable::Cause),
     }?;
-    frame.rip = frame.rip.wrapping_add(routed.length);
-    frame.rflags &= !RESUME_FLAG;
+    if routed.length != 0 {
+        frame.rip = frame.rip.wrapping_add(routed.length);
+        frame.rflags &= !RESUME_FLAG;
+    }
     Ok(routed)
+}
+
+/// The exception that the instruction is prepared for, or the end.
+#[cold]
+fn refuse(why: Unroutable, info: &VeInfo, frame: &mut TrapFrame) {
+    let rip = frame.rip;
+    if let Some(fault) = why.fault() {
+        frame.vector = fault as u64;
+        if fault::catch(frame) {
+            let refused = Routed { length: 0, call: None, value: 0 };
+            journal::record(info, rip, Outcome::Refused(fault), &refused);
+            return;
+        }
+    }
+    panic!("#VE not routed: {why}; {}", Description { info: *info, rip });
 }
 
 /// The length that VE_INFO gives, for every cause but EPT violations. [ABI-G 16.6]
@@ -207,5 +188,9 @@ impl fmt::Display for Description {
 
 #[cfg(test)]
 mod fakes;
+#[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
+mod string_io_tests;
 #[cfg(test)]
 mod tests;
