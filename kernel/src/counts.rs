@@ -5,43 +5,48 @@
 //! value is taken right after the last one, which is included.
 
 use core::array;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use abi::Counts;
 use abi::counts::Slot;
 use abi::leaf::tdg;
+use spin::Once;
 
 static COUNTER: Counter = Counter::new();
 
 /// Counters that a #VE inside another's handler finds usable: there is no lock.
 #[derive(Debug)]
 struct Counter {
-    has_started: AtomicBool,
+    /// What was counted before the start.
+    before: Once<Counts>,
     slots: [AtomicU64; Slot::COUNT],
 }
 
 impl Counter {
     const fn new() -> Self {
-        Self {
-            has_started: AtomicBool::new(false),
-            slots: [const { AtomicU64::new(0) }; Slot::COUNT],
-        }
+        Self { before: Once::new(), slots: [const { AtomicU64::new(0) }; Slot::COUNT] }
     }
 
     fn record(&self, slot: Slot) {
-        if self.has_started.load(Relaxed) {
-            self.slots[slot.index()].fetch_add(1, Relaxed);
-        }
+        self.slots[slot.index()].fetch_add(1, Relaxed);
+    }
+
+    fn start(&self) {
+        self.before.call_once(|| self.all());
     }
 
     fn snapshot(&self) -> Counts {
+        self.before.get().map_or(Counts::new(), |before| self.all().since(before))
+    }
+
+    fn all(&self) -> Counts {
         Counts::from_slots(array::from_fn(|slot| self.slots[slot].load(Relaxed)))
     }
 }
 
 /// Starts counting, unless that was done.
 pub(crate) fn start() {
-    COUNTER.has_started.store(true, Relaxed);
+    COUNTER.start();
 }
 
 /// Counts a TDCALL other than VP.VMCALL.
@@ -78,8 +83,10 @@ mod tests {
         let counter = Counter::new();
         counter.record(Slot::ve(30));
         assert_eq!(counter.snapshot(), Counts::new());
-        counter.has_started.store(true, Relaxed);
+        counter.start();
+        assert_eq!(counter.snapshot(), Counts::new());
         counter.record(Slot::ve(30));
+        counter.start();
         assert_eq!(counter.snapshot().ve(30), 1);
     }
 }

@@ -67,8 +67,11 @@ pub(crate) fn init() {
 }
 
 fn on_trap(frame: &mut TrapFrame) {
+    // First, and not by the compiler's order: most traps are #VE.
+    if frame.vector == VIRTUALIZATION {
+        return ve::on_exception(frame);
+    }
     match frame.vector {
-        VIRTUALIZATION => ve::on_exception(frame),
         DEBUG => on_debug(frame),
         NMI => interrupts::on_nmi(),
         INVALID_OPCODE | GENERAL_PROTECTION => {

@@ -123,13 +123,17 @@ pub(crate) fn route(
     if frame.cs & 3 != 0 {
         return Err(Unroutable::UserMode);
     }
-    let routed = match info.reason() {
+    let reason = info.reason();
+    // First, and not by the compiler's order: most exceptions are the console's.
+    if reason == ExitReason::IO {
+        return Ok(step_over(io::route(td, memory, info, frame)?, frame));
+    }
+    let routed = match reason {
         ExitReason::CPUID => cpuid::route(td, info, frame),
         ExitReason::HLT => hlt::route(td, info, frame),
         ExitReason::INVD => Err(Unroutable::Invd),
         ExitReason::VMCALL | ExitReason::MWAIT | ExitReason::MONITOR => Err(Unroutable::Undefined),
         ExitReason::CR_ACCESS => control_register::route(info, frame),
-        ExitReason::IO => io::route(td, memory, info, frame),
         ExitReason::RDMSR => msr::route_read(td, info, frame),
         ExitReason::WRMSR => msr::route_write(td, info, frame),
         ExitReason::EPT_VIOLATION => mmio::route(td, memory, info, frame),
@@ -138,11 +142,16 @@ pub(crate) fn route(
         ExitReason::PCONFIG => pconfig::route(td, info, frame),
         _ => Err(Unroutable::Cause),
     }?;
+    Ok(step_over(routed, frame))
+}
+
+/// RIP moves, and the instruction is over.
+fn step_over(routed: Routed, frame: &mut TrapFrame) -> Routed {
     if routed.length != 0 {
         frame.rip = frame.rip.wrapping_add(routed.length);
         frame.rflags &= !RESUME_FLAG;
     }
-    Ok(routed)
+    routed
 }
 
 /// The exception that the instruction is prepared for, or the end.
