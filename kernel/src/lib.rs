@@ -21,6 +21,7 @@ pub mod debug;
 pub mod exit;
 pub mod fault;
 pub mod interrupts;
+pub mod io;
 pub mod memory;
 pub mod panic;
 pub mod proof;

@@ -14,7 +14,7 @@ use crate::td::Tdcall;
 
 /// What the host was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     Cpuid(u32, u32),
     Hlt(bool),
     IoRead(u16, IoWidth),
@@ -29,20 +29,20 @@ pub(super) enum Asked {
 
 /// A host that puts `answer` into every register it can reach, or refuses everything.
 /// Unlike `tdcall`, the fake does not cut the answer to the access's width.
-pub(super) struct Host {
-    pub(super) answer: u64,
+pub(crate) struct Host {
+    pub(crate) answer: u64,
     /// Added to the answer each time.
-    pub(super) step: u64,
-    pub(super) refuses: bool,
-    pub(super) asked: Vec<Asked>,
+    pub(crate) step: u64,
+    pub(crate) refuses: bool,
+    pub(crate) asked: Vec<Asked>,
 }
 
 impl Host {
-    pub(super) fn answering(answer: u64) -> Self {
+    pub(crate) fn answering(answer: u64) -> Self {
         Self { answer, step: 0, refuses: false, asked: Vec::new() }
     }
 
-    pub(super) fn refusing() -> Self {
+    pub(crate) fn refusing() -> Self {
         Self { refuses: true, ..Self::answering(0xBAD) }
     }
 
@@ -119,33 +119,33 @@ impl Tdcall for Host {
 
 /// One device page; two pages with code at [`CODE`], the second of which may be missing; and
 /// data pages at [`DATA`].
-pub(super) struct Pages {
-    pub(super) code: Vec<u8>,
-    pub(super) has_second_page: bool,
+pub(crate) struct Pages {
+    pub(crate) code: Vec<u8>,
+    pub(crate) has_second_page: bool,
     /// Bytes from `data_start` on; what is behind them is not mapped.
-    pub(super) data: RefCell<Vec<u8>>,
+    pub(crate) data: RefCell<Vec<u8>>,
     /// [`DATA`], unless the test puts it elsewhere.
-    pub(super) data_start: u64,
+    pub(crate) data_start: u64,
     /// Bytes of `data` that can be written.
-    pub(super) writable_bytes: usize,
+    pub(crate) writable_bytes: usize,
 }
 
 /// Where the data is.
-pub(super) const DATA: u64 = 0x0000_7FFF_0000_0000;
+pub(crate) const DATA: u64 = 0x0000_7FFF_0000_0000;
 /// The bases of FS and GS.
-pub(super) const FS_BASE: u64 = 0x1_0000;
-pub(super) const GS_BASE: u64 = 0xFFFF_FFFF_FFFF_0000;
+pub(crate) const FS_BASE: u64 = 0x1_0000;
+pub(crate) const GS_BASE: u64 = 0xFFFF_FFFF_FFFF_0000;
 
 /// Where the code is.
-pub(super) const CODE: u64 = 0xFFFF_FFFF_8000_0000;
+pub(crate) const CODE: u64 = 0xFFFF_FFFF_8000_0000;
 /// The device's address.
-pub(super) const DEVICE: u64 = 0xFEC0_0000;
+pub(crate) const DEVICE: u64 = 0xFEC0_0000;
 /// Where the device is mapped.
-pub(super) const WINDOW: u64 = 0xFFFF_FF00_0000_0000;
+pub(crate) const WINDOW: u64 = 0xFFFF_FF00_0000_0000;
 
 impl Pages {
     /// Pages with `code` at `CODE + offset`.
-    pub(super) fn with(offset: usize, code: &[u8]) -> Self {
+    pub(crate) fn with(offset: usize, code: &[u8]) -> Self {
         let mut pages = Self {
             code: std::vec![0xCC; 0x2000],
             has_second_page: true,
@@ -158,7 +158,7 @@ impl Pages {
     }
 
     /// Pages with data that can be written.
-    pub(super) fn with_data(data: &[u8]) -> Self {
+    pub(crate) fn with_data(data: &[u8]) -> Self {
         Self { data: RefCell::new(data.into()), writable_bytes: data.len(), ..Self::with(0, &[]) }
     }
 

@@ -196,7 +196,7 @@ impl fmt::Display for Description {
 }
 
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
