@@ -2,6 +2,8 @@
 //!
 //! What brings a state about is a call too, checked by its row.
 
+mod build;
+mod operands;
 mod system;
 
 use abi::verdict;
@@ -27,6 +29,9 @@ pub fn run(ram: (u64, u64)) -> u32 {
     };
     let mut run = Run::new(pool);
     system::run(&mut run);
+    build::created(&mut run);
+    build::initialized(&mut run);
+    build::vcpus(&mut run);
     if run.finish() { verdict::PASSED } else { verdict::CHECK_FAILED }
 }
 

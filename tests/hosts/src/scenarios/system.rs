@@ -142,7 +142,36 @@ fn queries(run: &mut Run) {
             run.holds(&What(tdh::SYS_INFO, SOURCE, "the CMRs are those of SYS.RD"), read);
         }
     }
+    let list = run.address(Place::Buffer(Buffer::List));
+    // SAFETY: the buffer is the pool's, where no Rust object is.
+    let read = unsafe { host::sys_rdall(list, FieldId::NULL) };
+    run.typed(&What(tdh::SYS_RDALL, SOURCE, "there are no more fields"), read, &None);
+    let what = What(tdh::SYS_RDALL, SOURCE, "the list has what SYS.RD gives");
+    run.holds(&what, list_is_right(list.bits(), fields - 1));
     run.typed(&What(tdh::SYS_LP_SHUTDOWN, SOURCE, "it does nothing"), host::sys_lp_shutdown(), &());
+}
+
+/// Whether the metadata list at `list` has `fields` elements, each with the value of SYS.RD.
+/// [ABI-H 4.4]
+fn list_is_right(list: u64, fields: u32) -> bool {
+    let header = bare::read(list);
+    let (end, sequences) = (list + (header & 0xFFFF), header >> 16 & 0xFFFF);
+    let (mut at, mut found) = (list + 8, 0);
+    for _ in 0..sequences {
+        let id = bare::read(at);
+        let elements = (id >> 34 & 0xF) + 1;
+        let count = elements * ((id >> 38 & 0x1FF) + 1);
+        let first = FieldId(id & !(0x1FFF << 34));
+        for index in 0..count as u32 {
+            at += 8;
+            if at >= end || host::sys_rd(first.element(index)) != Ok(bare::read(at)) {
+                return false;
+            }
+            found += 1;
+        }
+        at += 8;
+    }
+    header >> 32 == 0 && at == end && found == fields
 }
 
 fn config(run: &mut Run) {

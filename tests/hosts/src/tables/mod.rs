@@ -8,8 +8,14 @@
 //!     => (Rcx: At(Tdr), Rdx: Is(1)) -> invalid(Rdx);
 //! ```
 
-use abi::{Operand, Status};
+use abi::{Gpr, Operand, Status};
+use conformance::Value::{self, Is};
 
+use crate::place::Place;
+
+pub mod build;
+pub mod operands;
+pub mod params;
 pub mod system;
 pub mod tdmrs;
 
@@ -47,3 +53,11 @@ const fn out_of_range(operand: Operand) -> Status {
 const KEY: u64 = 1 << 51;
 /// Added to an address: the first bit that no physical address has.
 const BEYOND: u64 = 1 << 52;
+
+/// PAGE_METADATA_INCORRECT with this operand.
+const fn wrong_page(operand: Operand) -> Status {
+    Status::PAGE_METADATA_INCORRECT.with_operand(operand)
+}
+
+/// RCX and RDX of a leaf that walks the secure EPT and failed before. [ABI-H 3.2]
+const INFO: &[(Gpr, Value<Place>)] = &[(Gpr::Rcx, Is(0)), (Gpr::Rdx, Is(0))];

@@ -149,8 +149,16 @@ tables! {
             => (Rdx: At(In(List)), R8: Is(sys::VENDOR_ID.0 | 0xFF_FFFF))
             -> Status::METADATA_FIELD_ID_INCORRECT, (R8: Is(NULL));
         "it starts in the middle of a field": SYS_RDALL
-            => (Rdx: At(In(List)), R8: Is(sys::CMR_BASE.0 + 1))
+            => (Rdx: At(In(List)), R8: Is(sys::CPUID_CONFIG_VALUES.0 + 1))
             -> Status::METADATA_FIELD_ID_INCORRECT, (R8: Is(NULL));
+        "it starts with another element size": SYS_RDALL
+            => (Rdx: At(In(List)), R8: Is(sys::MAJOR_VERSION.0 | 3 << 32))
+            -> Status::METADATA_FIELD_ID_INCORRECT, (R8: Is(NULL));
+        "all fields fit into a page": SYS_RDALL
+            => (Rdx: At(In(List)), R8: Is(NULL)) -> Status::SUCCESS, (R8: Is(NULL));
+        "it starts with a field, in any context": SYS_RDALL
+            => (Rdx: At(In(List)), R8: Is(sys::MAJOR_VERSION.0 | 1 << 52)) -> Status::SUCCESS,
+            (R8: Is(NULL));
     }
 
     /// The operands of SYS.CONFIG, before the TDMR_INFOs are looked at.
