@@ -10,6 +10,9 @@
 //!
 //! A program is `kernel::main!(f)` with `fn f(&mut Kernel) -> Verdict`.
 #![no_std]
+// The fuzz target shares source files with the tests and knows them by this name.
+#[cfg(test)]
+extern crate self as kernel;
 #[cfg(test)]
 extern crate std;
 

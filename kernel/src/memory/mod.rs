@@ -205,6 +205,14 @@ impl ve::Memory for Map {
             ve::Segment::Gs => GsBase::read().as_u64(),
         }
     }
+
+    fn device(&self, address: u64) -> Option<SharedGpa> {
+        let layout = LAYOUT.get()?;
+        match Gpa::try_new(layout.translate(address)?.gpa, layout.width) {
+            Ok(Gpa::Shared(gpa)) if self.is_device(gpa) => Some(gpa),
+            _ => None,
+        }
+    }
 }
 
 /// A few bytes of private memory by linear address, on one page or on two.
@@ -236,8 +244,7 @@ struct Bytes(usize);
 impl Bytes {
     fn at(address: u64, bytes: usize, is_allowed: fn(Translation) -> bool) -> Option<Self> {
         let layout = LAYOUT.get()?;
-        let root = Cr3::read().0.start_address().as_u64();
-        let to = walk::translate(root, address, |entry| layout.read(entry))?;
+        let to = layout.translate(address)?;
         let is_there = layout.has(to.gpa, bytes) && is_allowed(to);
         is_there.then_some(Self((layout.physical_offset + to.gpa) as usize))
     }
@@ -264,6 +271,12 @@ impl Layout {
     fn has(&self, gpa: u64, bytes: usize) -> bool {
         matches!(Gpa::try_new(gpa, self.width), Ok(Gpa::Private(_)))
             && gpa.checked_add(bytes as u64).is_some_and(|end| end <= self.physical_end)
+    }
+
+    /// Where the processor's page tables lead.
+    fn translate(&self, address: u64) -> Option<Translation> {
+        let root = Cr3::read().0.start_address().as_u64();
+        walk::translate(root, address, |entry| self.read(entry))
     }
 
     /// A page-table entry.

@@ -34,12 +34,14 @@ pub(crate) struct Host {
     /// Added to the answer each time.
     pub(crate) step: u64,
     pub(crate) refuses: bool,
+    /// Refuses writes to device memory alone.
+    pub(crate) refuses_mmio_writes: bool,
     pub(crate) asked: Vec<Asked>,
 }
 
 impl Host {
     pub(crate) fn answering(answer: u64) -> Self {
-        Self { answer, step: 0, refuses: false, asked: Vec::new() }
+        Self { answer, step: 0, refuses: false, refuses_mmio_writes: false, asked: Vec::new() }
     }
 
     pub(crate) fn refusing() -> Self {
@@ -48,7 +50,8 @@ impl Host {
 
     fn ask(&mut self, asked: Asked) -> Result<u64, VmcallError> {
         self.asked.push(asked);
-        if self.refuses {
+        let is_mmio_write = matches!(asked, Asked::MmioWrite(..));
+        if self.refuses || self.refuses_mmio_writes && is_mmio_write {
             return Err(VmcallError::Vmm(GhciStatus::INVALID_OPERAND));
         }
         let answer = self.answer;
@@ -188,6 +191,7 @@ impl Memory for Pages {
         }
         is_there
     }
+
     fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
         let Some(range) = self.data_range(address, bytes.len()) else { return false };
         bytes.copy_from_slice(&self.data.borrow()[range]);
@@ -212,5 +216,10 @@ impl Memory for Pages {
             Segment::Fs => FS_BASE,
             Segment::Gs => GS_BASE,
         }
+    }
+
+    fn device(&self, address: u64) -> Option<SharedGpa> {
+        let offset = address.checked_sub(WINDOW).filter(|offset| *offset < 0x1000)?;
+        SharedGpa::try_new(DEVICE + offset, GpaWidth::Bits48).ok()
     }
 }

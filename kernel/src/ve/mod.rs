@@ -17,6 +17,7 @@
 //! #VE from user mode, of which there is none.
 
 pub mod decode;
+pub mod emulate;
 pub mod policy;
 pub mod register;
 
@@ -72,6 +73,9 @@ pub trait Memory {
     fn can_write(&self, address: u64, bytes: usize) -> bool;
     /// The base of a segment.
     fn segment_base(&self, segment: Segment) -> u64;
+    /// The device that a linear address leads to, if its page is one that was mapped as a
+    /// device's.
+    fn device(&self, address: u64) -> Option<SharedGpa>;
 }
 
 /// A segment whose base counts in 64-bit mode.
@@ -199,6 +203,8 @@ impl fmt::Display for Description {
 pub(crate) mod fakes;
 #[cfg(test)]
 mod policy_tests;
+#[cfg(test)]
+pub(crate) mod random;
 #[cfg(test)]
 mod string_io_tests;
 #[cfg(test)]

@@ -332,7 +332,7 @@ fn an_instruction_that_is_not_the_one_that_faulted_is_a_stop() {
     assert_eq!(stop(&load, 0, |frame, _| frame.regs.rdi += 4), Unroutable::Mismatch);
     assert_eq!(stop(&load, 0, |_, info| info.guest_physical_address += 4), Unroutable::Mismatch);
     assert_eq!(stop(&load, 0xFFD, none), Unroutable::CrossesPage);
-    let locked = Unroutable::Decode(DecodeError::Prefix(0xF0));
+    let locked = Unroutable::Decode(DecodeError::Lock);
     assert_eq!(stop(&[0xF0, 0x8B, 0x07], 0, none), locked);
     assert_eq!(stop(&load, 0, |frame, _| frame.rip += 0x2000), Unroutable::Code);
 }

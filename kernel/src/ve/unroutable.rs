@@ -62,6 +62,12 @@ pub enum Unroutable {
     Mismatch,
     /// The access crosses a page boundary.
     CrossesPage,
+    /// The other operand of a string instruction, at this linear address: no device, and no
+    /// private memory that can be read or written as the instruction does.
+    OtherOperand(u64),
+    /// The other operand of a string instruction, at this linear address, is below the
+    /// interrupted code's stack, where the exception is being handled.
+    OtherOperandInStack(u64),
 }
 
 impl Unroutable {
@@ -110,6 +116,12 @@ impl fmt::Display for Unroutable {
             Self::Decode(error) => write!(f, "{error}"),
             Self::Mismatch => f.write_str("the instruction is not the one that faulted"),
             Self::CrossesPage => f.write_str("the access crosses a page"),
+            Self::OtherOperand(address) => {
+                write!(f, "the other operand, at {address:#x}, can not be accessed")
+            }
+            Self::OtherOperandInStack(address) => {
+                write!(f, "the other operand, at {address:#x}, is below the stack pointer")
+            }
         }
     }
 }
