@@ -7,12 +7,13 @@ use bench::subject::Profile;
 use crate::expect::{kept, module, run, run_as};
 
 /// Rows of all variants: plain, with outputs, with all registers.
-const VARIANTS: [&str; 6] = [
+const VARIANTS: [&str; 7] = [
     "tdh_mng_key_config",
     "tdh_sys_rd",
     "tdh_mem_page_add",
     "tdh_phymem_page_reclaim",
     "vp_enter",
+    "vp_enter_with_xmm",
     "host_call",
 ];
 
@@ -63,14 +64,17 @@ fn a_td_exit_gives_all_registers_and_leaves_none_behind() {
                     Ending::Done
                 }),
             );
-            let row = run.row("vp_enter").unwrap();
-            kept(row);
-            for gpr in Gpr::ALL {
-                assert_ne!(row.exit[gpr] >> 32, 0xBADF_00D0, "{gpr:?}");
-            }
-            let image = run.result("vp_enter registers").unwrap();
-            for part in ["rax: 4d", "rbx: badf00d000000003", "rdi: badf00d000000007", "rbp: 105"] {
-                assert!(image.contains(part), "{image}");
+            let with_xmm = std::format!("rbp: {:x}", rbp.unwrap_or(0x105));
+            for (name, rbp) in [("vp_enter", "rbp: 105"), ("vp_enter_with_xmm", &with_xmm)] {
+                let row = run.row(name).unwrap();
+                kept(row);
+                for gpr in Gpr::ALL {
+                    assert_ne!(row.exit[gpr] >> 32, 0xBADF_00D0, "{gpr:?}");
+                }
+                let image = run.result(&std::format!("{name} registers")).unwrap();
+                for part in ["rax: 4d", "rbx: badf00d000000003", "rdi: badf00d000000007", rbp] {
+                    assert!(image.contains(part), "{image}");
+                }
             }
         }
     }
@@ -82,12 +86,27 @@ fn vp_enter_passes_every_register_and_the_vcpu_in_rcx() {
         regs.rax = Status::OP_STATE_INCORRECT.0;
         Ending::Done
     }));
-    let passed = run.row("vp_enter").unwrap().calls[0].regs;
-    assert_eq!((passed.rax, passed.rcx), (0, 0x9A_6000));
-    for gpr in Gpr::ALL {
-        if !matches!(gpr, Gpr::Rax | Gpr::Rcx | Gpr::Rsp | Gpr::Rbp) {
-            assert_eq!(passed[gpr], 0x100 + gpr as u64, "{gpr:?}");
+    for name in ["vp_enter", "vp_enter_with_xmm"] {
+        let passed = run.row(name).unwrap().calls[0].regs;
+        assert_eq!((passed.rax, passed.rcx), (0, 0x9A_6000));
+        for gpr in Gpr::ALL {
+            let passes_rbp = name == "vp_enter_with_xmm";
+            if !matches!(gpr, Gpr::Rax | Gpr::Rcx | Gpr::Rsp) && (gpr != Gpr::Rbp || passes_rbp) {
+                assert_eq!(passed[gpr], 0x100 + gpr as u64, "{name}: {gpr:?}");
+            }
         }
+        assert!(run.result(name).unwrap().contains("c000060800000000"));
     }
-    assert!(run.result("vp_enter").unwrap().contains("c000060800000000"));
+}
+
+#[test]
+fn xmm_registers_go_in_and_come_out() {
+    let run = run(&mut module(|regs: &mut Regs| {
+        regs.rax = 77;
+        Ending::Done
+    }));
+    let image = run.result("vp_enter_with_xmm registers").unwrap();
+    let xmm: Vec<String> =
+        (0x500..0x510).map(|n| std::format!("{n:x}0000000000000{n:x}")).collect();
+    assert!(image.contains(&xmm.join(", ")), "{image}");
 }

@@ -3,7 +3,7 @@
 
 use abi::exit::TdExitStatus;
 use abi::field::{FieldId, sys, td, vp};
-use abi::{Hpa, PageLevel, PrivateGpa, Regs, Status};
+use abi::{Hpa, PageLevel, PrivateGpa, RegisterFile, Regs, Status};
 use tdcall::host::{
     self, FieldRead, Leaf, LeafError, PageMetadata, Removed, SeptEntry, SysInfoSizes,
 };
@@ -36,6 +36,15 @@ pub(crate) fn rows() {
         &mut regs
     );
     println!("vp_enter registers: {regs:x?}");
+    let mut file = RegisterFile { gprs: every_register(), ..RegisterFile::default() };
+    (0x500..).zip(&mut file.xmm).for_each(|(value, xmm)| *xmm = value << 64 | value);
+    call_unsafe!(
+        "vp_enter_with_xmm",
+        host::vp_enter_with_xmm as unsafe fn(Hpa, &mut RegisterFile) -> TdExitStatus,
+        PAGE,
+        &mut file
+    );
+    println!("vp_enter_with_xmm registers: {file:x?}");
     let mut regs = every_register();
     let leaf = Leaf::from_rax(0x8000_0000_0000_0000);
     call_unsafe!("host_call", host::call as unsafe fn(Leaf, &mut Regs) -> Status, leaf, &mut regs);
