@@ -29,12 +29,23 @@ const SUPPRESS_VE: u64 = 1 << 63;
 /// Bits 6:3 of an entry that points to a table.
 const NON_LEAF_RESERVED: u64 = 0xF << 3;
 
+/// Who walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walker {
+    /// The CPU: the entry that maps the page decides whether a violation is
+    /// convertible, whichever entry forbids the access.
+    Cpu,
+    /// The module, for an operand of a TDCALL: it stops at the first entry that forbids
+    /// the access, and a violation by an entry that points to a table exits. [ABI-G 2.0]
+    Module,
+}
+
 impl Module {
     pub(crate) fn translate_shared(
         &self,
         m: &dyn Machine,
-        root: u64,
-        root_level: u8,
+        walker: Walker,
+        (root, root_level): (u64, u8),
         gpa: u64,
         access: Access,
     ) -> Translation {
@@ -76,6 +87,9 @@ impl Module {
                     writable: permissions.write,
                     executable: permissions.execute,
                 };
+            }
+            if walker == Walker::Module && !Permissions::from_bits(entry).allow(access) {
+                return violation(ViolationKind::Shared { suppress_ve: true }, rights);
             }
             table = entry & ADDRESS;
             level -= 1;

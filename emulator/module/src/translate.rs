@@ -3,6 +3,7 @@
 use crate::machine::{Machine, VcpuId};
 use crate::module::Module;
 use crate::sept::{self, SeptState, size_of_level};
+use crate::shared_ept::Walker;
 use crate::td::Td;
 use crate::td::tdvps::Tdvps;
 
@@ -114,7 +115,8 @@ impl Module {
         }
         if gpa & mask != 0 {
             let root = Tdvps::load(m, v.tdvpr).shared_eptp;
-            return self.translate_shared(m, root, td.tdcs.root_level(), gpa, access);
+            let root = (root, td.tdcs.root_level());
+            return self.translate_shared(m, Walker::Cpu, root, gpa, access);
         }
         translate_private(m, &td, gpa, access)
     }

@@ -194,9 +194,12 @@ pub(crate) fn inject_ve(m: &mut dyn Machine, v: VcpuId, area: VeInfoArea) -> Out
     deliver(m, v, &tdvps)
 }
 
-/// #VE for memory that a TDCALL names as operand: no linear address. [ABI-G 2.0]
+/// #VE for memory that a TDCALL names as operand: no linear address, and the length is
+/// that of the TDCALL. [ABI-G 2.0]
 pub(crate) fn operand_ve(m: &mut dyn Machine, v: VcpuId, gpa: u64, qualification: u64) -> Outcome {
-    inject_ve(m, v, ept_area(qualification, gpa, None))
+    const TDCALL_BYTES: u32 = 4;
+    let area = VeInfoArea { length: TDCALL_BYTES, ..ept_area(qualification, gpa, None) };
+    inject_ve(m, v, area)
 }
 
 fn deliver(m: &mut dyn Machine, v: VcpuId, tdvps: &Tdvps) -> Outcome {

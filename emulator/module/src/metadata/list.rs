@@ -10,7 +10,8 @@
 //! A sequence is a header and 8 bytes for each element. The header is the id of the
 //! first field, with the number of the last element of a field in bits 37:34 and the
 //! number of the last field in bits 46:38. Fields stand in one sequence as long as
-//! their codes follow each other and their sizes are equal.
+//! their codes follow each other and their classes and sizes are equal; whether they are
+//! architectural (bit 63) does not count.
 
 use abi::Status;
 use abi::field::FieldId;

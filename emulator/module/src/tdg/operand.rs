@@ -6,6 +6,7 @@ use abi::{Operand, Status};
 use super::{Call, Stop};
 use crate::machine::Outcome;
 use crate::sept::SeptState;
+use crate::shared_ept::Walker;
 use crate::translate::{Access, Translation, Violation, ViolationKind, translate_private};
 use crate::ve;
 
@@ -46,8 +47,8 @@ impl Call<'_> {
         let translation = if gpa & self.td.tdcs.shared_mask() == 0 {
             translate_private(self.m, &self.td, gpa, access)
         } else {
-            let (root, level) = (self.tdvps.shared_eptp, self.td.tdcs.root_level());
-            self.module.translate_shared(self.m, root, level, gpa, access)
+            let root = (self.tdvps.shared_eptp, self.td.tdcs.root_level());
+            self.module.translate_shared(self.m, Walker::Module, root, gpa, access)
         };
         match translation {
             Translation::Mapped { hpa, .. } => Ok(hpa),

@@ -1,5 +1,6 @@
 //! The module over a fake machine: lifecycles, tables of the reference, properties.
 
+mod catalogue;
 mod debug_memory;
 mod fake;
 mod guest;
@@ -8,8 +9,12 @@ mod hostile;
 mod lifecycle;
 mod memory;
 mod model;
+mod nested;
+mod operands;
 mod relocate;
+mod reports;
 mod resize;
+mod service;
 mod shutdown;
 mod system;
 mod violations;
