@@ -4,6 +4,7 @@
 //! |---|---|
 //! | memory | the TD's shared page, as QEMU would |
 //! | 0xFEC00000 | QEMU's IOAPIC, but no entry of it is ever unmasked |
+//! | 0xFF000000 | the memory of QEMU's `pc-testdev`, where it is attached |
 //! | everything else, local APIC and HPET included | reads ones, writes dropped |
 //!
 //! QEMU's IOAPIC interrupts the processor that the VMM and the module run on, with any
@@ -16,6 +17,8 @@ use crate::seam::Devices;
 
 /// The IOAPIC's page. [IOAPIC 3]
 pub(crate) const IOAPIC: u64 = 0xFEC0_0000;
+/// The first page of the memory of QEMU's `pc-testdev`: what is written is read back.
+pub(crate) const TEST_MEMORY: u64 = 0xFF00_0000;
 /// Offset of the register select; one byte counts.
 const SELECT: u64 = 0x00;
 /// Offset of the data window.

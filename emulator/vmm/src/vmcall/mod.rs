@@ -166,32 +166,49 @@ fn memory(
     Ok(())
 }
 
-/// A device behind an MMIO request, in pieces of four bytes as QEMU has them.
+/// A device behind an MMIO request, in aligned pieces of at most four bytes, as QEMU has them.
 fn device(
     vmm: &mut Vmm<'_>,
     vcpu: &mut Vcpu,
     (gpa, is_write): (SharedGpa, bool),
     value: &mut [u8],
 ) {
-    let is_aligned = gpa.address().is_multiple_of(value.len() as u64);
-    for (index, piece) in (0_u64..).zip(value.chunks_mut(4)) {
-        let offset = (gpa.address() + 4 * index).wrapping_sub(mmio::IOAPIC);
-        let width = IoWidth::from_bytes(piece.len() as u64);
-        let Some(width) = width.filter(|_| is_aligned && offset < abi::PAGE_SIZE) else {
-            if !is_write {
-                piece.fill(u8::MAX);
-            }
-            continue;
-        };
-        if is_write {
-            let mut bytes = [0; 4];
-            bytes[..piece.len()].copy_from_slice(piece);
-            vcpu.ioapic.write(vmm.devices, offset, width, u32::from_le_bytes(bytes));
-        } else {
-            let read = vcpu.ioapic.read(vmm.devices, offset, width).to_le_bytes();
-            piece.copy_from_slice(&read[..piece.len()]);
-        }
+    let (mut address, mut rest) = (gpa.address(), value);
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at_mut(piece_at(address, rest.len()));
+        register(vmm, vcpu, (address, is_write), piece);
+        address = address.saturating_add(piece.len() as u64);
+        rest = behind;
     }
+}
+
+/// Bytes of the largest aligned piece that an access of `bytes` bytes begins with.
+fn piece_at(address: u64, bytes: usize) -> usize {
+    let fits = |piece: &usize| *piece <= bytes && address.is_multiple_of(*piece as u64);
+    [4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
+/// One piece: 1, 2 or 4 bytes, aligned.
+fn register(
+    vmm: &mut Vmm<'_>,
+    vcpu: &mut Vcpu,
+    (address, is_write): (u64, bool),
+    piece: &mut [u8],
+) {
+    let Some(width) = IoWidth::from_bytes(piece.len() as u64) else { return };
+    let mut bytes = [0; 4];
+    bytes[..piece.len()].copy_from_slice(piece);
+    let written = u32::from_le_bytes(bytes);
+    let offset = address % abi::PAGE_SIZE;
+    let read = match (address - offset, is_write) {
+        (mmio::IOAPIC, false) => vcpu.ioapic.read(vmm.devices, offset, width),
+        (mmio::TEST_MEMORY, false) => vmm.devices.register_read(address, width),
+        (_, false) => u32::MAX,
+        (mmio::IOAPIC, true) => return vcpu.ioapic.write(vmm.devices, offset, width, written),
+        (mmio::TEST_MEMORY, true) => return vmm.devices.register_write(address, width, written),
+        (_, true) => return,
+    };
+    piece.copy_from_slice(&read.to_le_bytes()[..piece.len()]);
 }
 
 /// GetTdVmCallInfo: leaf 0 says that the base functions are there, leaf 1 that no optional

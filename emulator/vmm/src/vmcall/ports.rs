@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | 0x70-0x71 | CMOS clock | yes | yes |
 //! | 0x80, 0xED | POST code, delay | yes | yes |
+//! | 0xE0-0xE3 | QEMU's `pc-testdev`, a register without effect, where it is attached | yes | yes |
 //! | 0xF4-0xF7 | debug exit | ones | ends the run: the TD's verdict |
 //! | 0x3F8-0x3FF | COM1 | yes | yes |
 //! | 0x510, 0x511 | fw_cfg by port | yes | selector alone |
@@ -30,6 +31,8 @@ const COM1: u16 = 0x3F8;
 const CMOS: u16 = 0x70;
 const POST: u16 = 0x80;
 const DELAY: u16 = 0xED;
+/// `pc-testdev` has more ports, which do have effects.
+const TEST_REGISTER: u16 = 0xE0;
 const FW_CFG_SELECTOR: u16 = 0x510;
 const FW_CFG_DATA: u16 = 0x511;
 const ACPI_CONTROL: u16 = 0x604;
@@ -130,7 +133,11 @@ impl Ports {
 fn is_plain(port: u16, width: IoWidth) -> bool {
     let last = port.saturating_add(u16::from(width.bytes()) - 1);
     let within = |first: u16, end: u16| first <= port && last <= end;
-    within(COM1, COM1 + 7) || within(CMOS, CMOS + 1) || within(POST, POST) || within(DELAY, DELAY)
+    within(COM1, COM1 + 7)
+        || within(CMOS, CMOS + 1)
+        || within(POST, POST)
+        || within(DELAY, DELAY)
+        || within(TEST_REGISTER, TEST_REGISTER + 3)
 }
 
 #[cfg(test)]
@@ -154,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_not_there() {
-        let allowed = |port: u16| matches!(port, 0x70..=0x71 | 0x80 | 0xED | 0x3F8..=0x3FF | 0x510..=0x511 | 0x608);
+        let allowed = |port: u16| matches!(port, 0x70..=0x71 | 0x80 | 0xE0..=0xE3 | 0xED | 0x3F8..=0x3FF | 0x510..=0x511 | 0x608);
         for port in (0..=u16::MAX).filter(|port| !allowed(*port) && *port != verdict::PORT) {
             for width in WIDTHS {
                 let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
@@ -174,6 +181,8 @@ mod tests {
         let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
         for (port, width) in [
             (0x3FF, IoWidth::Word),
+            (0xE1, IoWidth::Dword),
+            (0xDF, IoWidth::Word),
             (0x3F7, IoWidth::Dword),
             (0x71, IoWidth::Word),
             (0x80, IoWidth::Word),
@@ -249,7 +258,8 @@ mod tests {
             for seen in devices.seen {
                 if let Seen::PortWrite(port, _, value) = seen {
                     let harmless = matches!(
-                        port, 0x70..=0x71 | 0x80 | 0xED | 0x3F8..=0x3FF | 0x510 | 0xCF8
+                        port,
+                        0x70..=0x71 | 0x80 | 0xE0..=0xE3 | 0xED | 0x3F8..=0x3FF | 0x510 | 0xCF8
                     );
                     prop_assert!(harmless || (0xCFC..=0xCFF).contains(&port), "{port:#x} {value:#x}");
                 }
