@@ -19,6 +19,7 @@ use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{FsBase, GsBase};
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB,
+    Translate,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -104,6 +105,13 @@ impl Memory {
         register_device(gpa);
         self.next_device_page += PAGE_SIZE;
         Device { base: page.start_address(), gpa }
+    }
+
+    /// The guest-physical address of a mapped address, with the SHARED bit of shared memory.
+    #[must_use]
+    pub fn physical_address(&self, address: u64) -> Option<u64> {
+        let address = VirtAddr::try_new(address).ok()?;
+        self.tables.translate_addr(address).map(PhysAddr::as_u64)
     }
 
     /// Where the physical mapping has a guest-physical address.
