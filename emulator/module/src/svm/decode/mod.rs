@@ -6,6 +6,7 @@
 //! Left out: the displacement scaling of EVEX and the addresses of gathers, which
 //! give no memory operand.
 
+mod effect;
 mod operand;
 mod tables;
 

@@ -1,7 +1,7 @@
 //! Nested page faults of a TD: fill the map, or EPT violation. [ABI-G 10]
 
+use super::super::decode::Instruction;
 use super::super::exit::NestedFault;
-use super::super::fetch;
 use super::super::inject::Event;
 use super::super::linear::{self, Cause, Fault};
 use super::map::Page;
@@ -37,10 +37,13 @@ impl Td<'_> {
                 Outcome::Retry
             }
             Translation::Violation(violation) => {
+                let instruction = self.instruction();
+                let gla = wants_linear(violation).then(|| self.linear(fault, instruction.as_ref()));
+                let is_event = self.cause(fault) != Cause::Execution;
                 let fault = EptFault {
                     gpa: fault.gpa,
-                    gla: wants_linear(violation).then(|| self.linear(fault)).flatten(),
-                    access,
+                    gla: gla.flatten(),
+                    access: of_instruction(access, instruction.filter(|_| !is_event)),
                     page_walk: fault.in_walk,
                     user: self.vcpu.mode().cpl == 3,
                     delivering: Event::interrupted_vector(
@@ -58,32 +61,37 @@ impl Td<'_> {
     fn fetch_from_shared(&mut self, fault: NestedFault) -> Outcome {
         let user = if self.vcpu.mode().cpl == 3 { PF_USER } else { 0 };
         let rip = self.vcpu.vmcb.get().save.rip;
-        let cr2 = self.linear(fault).unwrap_or(rip);
+        let instruction = self.instruction();
+        let cr2 = self.linear(fault, instruction.as_ref()).unwrap_or(rip);
         let error = PF_PRESENT | PF_RESERVED | PF_FETCH | user;
         Outcome::Inject(Exception::Pf { cr2, error })
     }
 
-    /// The linear address of the access.
-    fn linear(&mut self, fault: NestedFault) -> Option<u64> {
-        let regs = *self.vcpu.gprs.get();
-        let vmcb = self.vcpu.vmcb.get();
-        let memory = TdMemory { module: self.module, hardware: self.hardware, vcpu: self.vcpu.id };
-        let cause = match Event::interrupted_vector(vmcb.control.exit_int_info) {
+    fn cause(&mut self, fault: NestedFault) -> Cause {
+        match Event::interrupted_vector(self.vcpu.vmcb.get().control.exit_int_info) {
             Some(vector) => Cause::Delivery(vector),
             None if fault.fetch => Cause::Fetch,
             None => Cause::Execution,
-        };
-        let instruction = fetch::instruction(&memory, &vmcb.save);
-        let fault = Fault {
-            gpa: fault.gpa,
-            in_walk: fault.in_walk,
-            cause,
-            instruction: instruction.as_ref(),
-            regs: &regs,
-            save: &vmcb.save,
-        };
-        linear::find(&memory, &fault)
+        }
     }
+
+    /// The linear address of the access.
+    fn linear(&mut self, fault: NestedFault, instruction: Option<&Instruction>) -> Option<u64> {
+        let regs = *self.vcpu.gprs.get();
+        let cause = self.cause(fault);
+        let save = &self.vcpu.vmcb.get().save;
+        let memory = TdMemory { module: self.module, hardware: self.hardware, vcpu: self.vcpu.id };
+        let NestedFault { gpa, in_walk, .. } = fault;
+        linear::find(&memory, &Fault { gpa, in_walk, cause, instruction, regs: &regs, save })
+    }
+}
+
+/// The CPU underneath reads first and reports a read where an instruction reads and then
+/// writes; Intel's report a write, and perhaps a read. [SDM3 28.2.1]
+fn of_instruction(access: Access, instruction: Option<Instruction>) -> Access {
+    let reads = Access { read: true, ..Access::default() };
+    let writes_back = instruction.is_some_and(|instruction| instruction.reads_and_writes());
+    Access { write: access.write || access == reads && writes_back, ..access }
 }
 
 /// A nested walk reports every access to a guest paging structure as a write, and so
@@ -108,7 +116,22 @@ fn wants_linear(violation: Violation) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::decode::{CodeMode, decode};
     use super::*;
+
+    #[test]
+    fn a_read_and_write_is_a_write() {
+        let or = decode(&[0x09, 0x07], CodeMode::Long64);
+        let cmp = decode(&[0x39, 0x07], CodeMode::Long64);
+        let read = Access { read: true, ..Access::default() };
+        let write = Access { write: true, ..Access::default() };
+        let fetch = Access { execute: true, ..Access::default() };
+        assert_eq!(of_instruction(read, or), Access { read: true, ..write });
+        assert_eq!(of_instruction(write, or), write);
+        for (access, instruction) in [(read, cmp), (read, None), (write, cmp), (fetch, or)] {
+            assert_eq!(of_instruction(access, instruction), access);
+        }
+    }
 
     #[test]
     fn a_fault_wants_what_was_tried() {
