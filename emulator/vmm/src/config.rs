@@ -11,6 +11,7 @@
 //! | `probe` | `none`, `read-private`, `write-private` | `none` |
 //! | `flags` | CONFIG_FLAGS without GPAW, hexadecimal with `0x` | NO_RBP_MOD |
 //! | `unlisted` | bytes at the end of RAM that the TD HOB does not list | 0 |
+//! | `features` | `monitor`, `pconfig`, `wbinvd`, `scratch-port`, with `+` between: see [`crate::features`] | none of them |
 //! | `registers` | `plain`, or `poison`: see [`crate::registers`] | `plain` |
 //!
 //! Anything else is refused: a misspelt key must not run another test than was meant.
@@ -21,6 +22,7 @@ use core::str;
 use abi::attributes::{Attributes, ConfigFlags};
 use abi::{GpaWidth, PAGE_SIZE, PageLevel};
 
+use crate::features::Features;
 use crate::registers::Treatment;
 
 /// The most memory that a TD can have: a bound for arithmetic, not for taste.
@@ -57,6 +59,8 @@ pub struct Config {
     /// Bytes at the end of RAM that the TD HOB does not list: nobody accepts them unasked,
     /// and the VMM adds pages there when the TD comes for them.
     pub unlisted: u64,
+    /// What the TD has beyond KVM's defaults.
+    pub features: Features,
     /// How the TD's registers are treated.
     pub registers: Treatment,
 }
@@ -79,6 +83,7 @@ impl Config {
             probe: Probe::None,
             flags: ConfigFlags::NO_RBP_MOD,
             unlisted: 0,
+            features: Features::empty(),
             registers: Treatment::Plain,
         };
         let pairs = || text.split(',').filter(|pair| !pair.is_empty());
@@ -135,6 +140,7 @@ impl Config {
                 let bytes = number(value).filter(|bytes| bytes.is_multiple_of(PAGE_SIZE));
                 self.unlisted = bytes.ok_or_else(bad)?;
             }
+            "features" => self.features = Features::parse(value).ok_or_else(bad)?,
             "registers" => {
                 self.registers = match value {
                     "plain" => Treatment::Plain,
@@ -239,6 +245,7 @@ mod tests {
             probe: Probe::None,
             flags: ConfigFlags::NO_RBP_MOD,
             unlisted: 0,
+            features: Features::empty(),
             registers: Treatment::Plain,
         };
         assert_eq!(config, expected);
@@ -248,7 +255,7 @@ mod tests {
     fn every_key_is_read() {
         let text =
             b"attributes=0x0,gpaw=52,vcpus=1,pages=2m,timeout=250,probe=read-private,flags=0x2,\
-              unlisted=4096,registers=poison,memory=8192\n";
+              unlisted=4096,features=pconfig+wbinvd,registers=poison,memory=8192\n";
         let expected = Config {
             memory: 8192,
             attributes: 0,
@@ -258,6 +265,7 @@ mod tests {
             probe: Probe::ReadPrivate,
             flags: ConfigFlags::FLEXIBLE_PENDING_VE,
             unlisted: 4096,
+            features: Features::PCONFIG | Features::WBINVD,
             registers: Treatment::Poison,
         };
         assert_eq!(Config::parse(text), Ok(expected));
@@ -284,6 +292,7 @@ mod tests {
             ("memory=4096,attributes=0x", bad("attributes")),
             ("memory=4096,timeout=-1", bad("timeout")),
             ("memory=4096,probe=yes", bad("probe")),
+            ("memory=4096,features=", bad("features")),
             ("memory=4096,flags=0x1", bad("flags")),
             ("memory=4096,flags=0x8", bad("flags")),
             ("memory=8192,unlisted=1", bad("unlisted")),

@@ -88,6 +88,7 @@ pub fn configure(
 pub fn vcpu(
     vmm: &mut Vmm<'_>,
     td: &mut Td,
+    config: &Config,
     capabilities: &Capabilities,
     td_hob: u64,
 ) -> Result<Vcpu, Failure> {
@@ -122,7 +123,8 @@ pub fn vcpu(
         shared,
         lapic: Lapic::new(crate::X2APIC_ID),
         msrs: Msrs::new(),
-        ports: Ports::default(),
+        ports: Ports::new(config.features),
+        features: config.features,
         ioapic: Ioapic::default(),
         posted: PostedInterrupts::new(descriptor),
         clock,

@@ -99,6 +99,7 @@ pub(crate) struct FakeCpu {
     pub(crate) step_ns: u64,
     pub(crate) interrupts: Vec<u8>,
     pub(crate) self_interrupts: Vec<u8>,
+    pub(crate) flushes: u32,
 }
 
 impl Cpu for FakeCpu {
@@ -114,6 +115,9 @@ impl Cpu for FakeCpu {
     }
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4] {
         [leaf, subleaf, 0x11, 0x22]
+    }
+    fn wbinvd(&mut self) {
+        self.flushes += 1;
     }
     fn interrupt(&mut self, vector: u8) {
         self.interrupts.push(vector);

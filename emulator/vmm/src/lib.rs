@@ -6,7 +6,7 @@
 //! everything; the hardware is behind the traits of [`seam`], so that it runs in host
 //! tests over a scripted module. The binary is the shell: start, traps, ports, memory.
 //!
-//! In the order of a run: [`config`] and [`ram`] say what there is, [`system`] brings the
+//! In the order of a run: [`config`], [`features`] and [`ram`] say what there is, [`system`] brings the
 //! module up with the memory of [`tdmr`], [`construct`] builds the TD, [`run`] runs it with
 //! [`registers`], [`fault`], [`vmcall`], [`interrupts`] and [`idle`], [`teardown`] takes it apart, and
 //! [`session`] is all of it.
@@ -19,6 +19,7 @@ pub mod construct;
 pub mod end;
 pub mod failure;
 pub mod fault;
+pub mod features;
 pub mod guest_memory;
 pub mod idle;
 pub mod interrupts;

@@ -114,6 +114,8 @@ pub trait Cpu {
     fn keyid_partitioning(&mut self) -> u64;
     /// CPUID: {eax, ebx, ecx, edx}.
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4];
+    /// Writes the caches back and empties them.
+    fn wbinvd(&mut self);
     /// Does what the handler of external interrupt `vector` does: a TD exit took it
     /// from the interrupt controller, so no handler ran. [ABI-H 5.8]
     fn interrupt(&mut self, vector: u8);

@@ -113,7 +113,7 @@ impl Prepared<'_, '_> {
         let Self { vmm, td, metadata, capabilities, .. } = self;
         construct::configure(vmm, td, config, capabilities)?;
         let td_hob = metadata.td_hob().memory_address;
-        let mut vcpu = construct::vcpu(vmm, td, capabilities, td_hob)?;
+        let mut vcpu = construct::vcpu(vmm, td, config, capabilities, td_hob)?;
         let private_page = construct::load(vmm, td, image, metadata, hob)?;
         log::info!("mrtd {}", Hex(&construct::mrtd(vmm, td)?));
         probe(vmm, config.probe, private_page)?;

@@ -2,6 +2,7 @@
 
 use abi::{GpaWidth, Hpa, PageLevel};
 
+use crate::features::Features;
 use crate::guest_memory::GuestMemory;
 use crate::lapic::{Lapic, Now};
 use crate::pool::Pool;
@@ -62,6 +63,7 @@ pub struct Vcpu {
     pub(crate) msrs: Msrs,
     pub(crate) ports: Ports,
     pub(crate) ioapic: Ioapic,
+    pub(crate) features: Features,
     pub(crate) posted: PostedInterrupts,
     pub(crate) clock: TdClock,
 }

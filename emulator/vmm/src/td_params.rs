@@ -7,6 +7,7 @@ use zerocopy::FromZeros;
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::features::Features;
 use crate::seam::Cpu;
 use crate::system::Capabilities;
 
@@ -14,6 +15,11 @@ use crate::system::Capabilities;
 const TSC_FREQUENCY_25MHZ: u16 = 40;
 /// CPUID(1).EBX bits 23:16: logical processors in the package.
 const LOGICAL_PROCESSORS: u32 = 0xFF << 16;
+/// CPUID(1).ECX: MONITOR and MWAIT.
+const MONITOR: u32 = 1 << 3;
+/// CPUID(7).EDX: PCONFIG. The VMM has no use for it and does not look whether it is there:
+/// the module gives the TD no more than there is.
+const PCONFIG: u32 = 1 << 18;
 
 /// The parameters of one TD.
 ///
@@ -40,18 +46,29 @@ pub fn td_params(
         eptp_controls,
         config_flags: (config.flags | gpaw).bits(),
         tsc_frequency_25mhz: TSC_FREQUENCY_25MHZ,
-        cpuid_config: cpuid(capabilities, cpu),
+        cpuid_config: cpuid(config.features, capabilities, cpu),
         ..TdParams::new_zeroed()
     })
 }
 
-/// The processor's own CPUID where the VMM may choose, with the topology of the TD.
-fn cpuid(capabilities: &Capabilities, cpu: &mut dyn Cpu) -> [[u32; 4]; CPUID_CONFIG_LEAVES.len()] {
+/// The processor's own CPUID where the VMM may choose, with the topology of the TD, and
+/// without what KVM does not give unasked.
+fn cpuid(
+    features: Features,
+    capabilities: &Capabilities,
+    cpu: &mut dyn Cpu,
+) -> [[u32; 4]; CPUID_CONFIG_LEAVES.len()] {
+    let choose = |value: &mut u32, bit: u32, feature: Features| {
+        *value = *value & !bit | if features.contains(feature) { bit } else { 0 };
+    };
     let mut config = capabilities.cpuid;
     for (values, (leaf, subleaf)) in config.iter_mut().zip(CPUID_CONFIG_LEAVES) {
         let mut native = cpu.cpuid(leaf, subleaf.unwrap_or(0));
         if leaf == 1 {
             native[1] = native[1] & !LOGICAL_PROCESSORS | 1 << 16;
+            choose(&mut native[2], MONITOR, Features::MONITOR);
+        } else if (leaf, subleaf) == (7, Some(0)) {
+            choose(&mut native[3], PCONFIG, Features::PCONFIG);
         }
         for (value, native) in values.iter_mut().zip(native) {
             *value &= native;
@@ -89,6 +106,17 @@ mod tests {
         assert_eq!((params.eptp_controls, params.tsc_frequency_25mhz), (0x1E, 40));
         assert_eq!((params.xfam, params.max_vcpus, params.num_l2_vms), (0xD & 0xE7 | 3, 1, 0));
         assert_eq!(params.cpuid_config[0][1], 1 << 16);
+    }
+
+    #[test]
+    fn instructions_beyond_kvms_are_shown_if_asked_for() {
+        let shown = |text: &str| {
+            let cpuid = params(text).unwrap().cpuid_config;
+            (cpuid[0][2] & MONITOR != 0, cpuid[5][3] & PCONFIG != 0)
+        };
+        assert_eq!(shown("memory=4096"), (false, false));
+        assert_eq!(shown("memory=4096,features=monitor"), (true, false));
+        assert_eq!(shown("memory=4096,features=pconfig"), (false, true));
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! 3. Bits for what this module itself supplies read 1: x2APIC; PDCM (the MSR reads
 //!    0); ARCH_CAPABILITIES and CORE_CAPABILITIES; and the speculation controls
 //!    (MD_CLEAR, IBRS, STIBP, SSBD, L1D_FLUSH, PSFD, IPRED_CTRL, RRSBA_CTRL, BHI_CTRL):
-//!    TCG does not speculate, so a stored SPEC_CTRL keeps every promise.
+//!    TCG does not speculate, so a stored SPEC_CTRL keeps every promise. So does PCONFIG, which
+//!    every TDX host has: a TD's always raises #VE.
 //! 4. Leaf 0 says GenuineIntel, and the highest extended leaf is 0x80000008 as on every
 //!    Intel part with TDX, so AMD leaves such as 0x8000000A are unknown leaves, not #VE.
 //! 5. MSRs that TCG lacks: [`StoredMsrs`](super::msr::StoredMsrs) where a TD may rely on
@@ -45,7 +46,7 @@ pub const SPEC_CTRL_MASK: u64 = 0x4ff;
 /// Bits that this module supplies, whatever the CPU says: (leaf, sub-leaf, bits).
 const SUPPLIED: [(u32, u32, [u32; 4]); 3] = [
     (0x1, 0, [0, 0, 1 << 15 | 1 << 21, 0]),
-    (0x7, 0, [0, 0, 0, 1 << 10 | 0xfc00_0000]),
+    (0x7, 0, [0, 0, 0, 1 << 10 | 1 << 18 | 0xfc00_0000]),
     (0x7, 2, [0, 0, 0, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4]),
 ];
 
@@ -111,6 +112,6 @@ pub(super) mod tests {
         assert_eq!(cpuid(1, 0, &boastful)[2] >> 17 & 1, 0);
         assert_eq!(cpuid(7, 0, &boastful)[1] >> 10 & 1, 0);
         assert_eq!(cpuid(1, 0, &tcg)[2] >> 21 & 1, 1);
-        assert_eq!(cpuid(7, 0, &tcg)[3], 0xfc00_0400);
+        assert_eq!(cpuid(7, 0, &tcg)[3], 0xfc04_0400);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The tick ends a TD's run (the watchdog looks then) and a sleep of the VMM. The 8259s are
 //! masked: SeaBIOS leaves their timer on. [SVM B2]
-#![expect(unsafe_code, reason = "registers of the local APIC, ports, STI and HLT")]
+#![expect(unsafe_code, reason = "registers of the local APIC, ports, STI, HLT, WBINVD")]
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
@@ -90,6 +90,11 @@ impl Cpu for Processor {
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4] {
         let values = __cpuid_count(leaf, subleaf);
         [values.eax, values.ebx, values.ecx, values.edx]
+    }
+
+    fn wbinvd(&mut self) {
+        // SAFETY: no memory changes by it, and the processor is at CPL 0.
+        unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
     }
 
     fn interrupt(&mut self, vector: u8) {

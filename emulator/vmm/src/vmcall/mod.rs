@@ -1,4 +1,4 @@
-//! VP.VMCALL as KVM and QEMU serve it. [TDVF 4.4, 4.5]
+//! VP.VMCALL as KVM and QEMU serve it, and what the configuration adds. [TDVF 4.4, 4.5]
 //!
 //! The registers come from the TD: each is checked before it means anything, and none can
 //! make the VMM panic or loop. What a TD does not expose reads as zero; what the VMM
@@ -9,16 +9,19 @@ mod fatal;
 mod mmio;
 pub mod msr;
 mod ports;
+mod scratch;
 
 pub use fatal::FatalText;
 pub use mmio::Ioapic;
 pub use msr::Msrs;
 pub use ports::{PortAnswer, Ports};
+pub use scratch::Scratch;
 
 use abi::ghci::function;
 use abi::{GhciStatus, Gpa, IoWidth, Regs, SharedGpa};
 
 use crate::end::{Death, End};
+use crate::features::Features;
 use crate::idle::{self, Watchdog};
 use crate::interrupts;
 use crate::td::{Td, Vcpu, Vmm};
@@ -50,6 +53,8 @@ pub fn serve(
         function::RDMSR => rdmsr(vmm, vcpu, regs),
         function::WRMSR => wrmsr(vmm, vcpu, regs)?,
         function::MMIO => mmio_call(vmm, td, vcpu, regs)?,
+        function::WBINVD if vcpu.features.contains(Features::WBINVD) => wbinvd(vmm, regs),
+        function::PCONFIG if vcpu.features.contains(Features::PCONFIG) => pconfig(regs),
         function::GET_TD_VMCALL_INFO => info(regs),
         function::REPORT_FATAL_ERROR => {
             return Err(Death::Fatal { code: regs.r12, text: FatalText::from_regs(regs) }.into());
@@ -209,6 +214,28 @@ fn register(
         (_, true) => return,
     };
     piece.copy_from_slice(&read.to_le_bytes()[..piece.len()]);
+}
+
+/// Instruction.WBINVD: both operations are the processor's WBINVD, which does what either
+/// asks for.
+fn wbinvd(vmm: &mut Vmm<'_>, regs: &Regs) -> GhciStatus {
+    if regs.r12 > 1 {
+        return GhciStatus::INVALID_OPERAND;
+    }
+    vmm.cpu.wbinvd();
+    GhciStatus::SUCCESS
+}
+
+/// Instruction.PCONFIG: leaf 0, which programs a key. The TD has none to program: its own is
+/// the module's. [SDM2 PCONFIG]
+fn pconfig(regs: &mut Regs) -> GhciStatus {
+    const KEY_PROGRAM: u64 = 0;
+    const INVALID_KEYID: u64 = 3;
+    if regs.r12 != KEY_PROGRAM {
+        return GhciStatus::INVALID_OPERAND;
+    }
+    regs.r11 = INVALID_KEYID;
+    GhciStatus::SUCCESS
 }
 
 /// GetTdVmCallInfo: leaf 0 says that the base functions are there, leaf 1 that no optional

@@ -16,6 +16,7 @@
 //! | 0xCFC-0xCFF | PCI data | yes | 00:00.0 scratchpad (0xDC) alone |
 //! | 0x64 = 0xFE, 0xCF9 bit 2 | reset | ones | ends the run |
 //! | 0x604 bit 13 | ACPI sleep | ones | ends the run |
+//! | 0x5A0-0x5AF | [`Scratch`], if the configuration has it | yes | yes |
 //! | everything else | nothing there | ones | dropped |
 //!
 //! "Everything else" includes fw_cfg's DMA port, PCI command registers and BARs (bus
@@ -25,6 +26,8 @@
 
 use abi::{IoWidth, verdict};
 
+use super::Scratch;
+use crate::features::Features;
 use crate::seam::Devices;
 
 const COM1: u16 = 0x3F8;
@@ -68,15 +71,26 @@ pub enum PortAnswer {
 }
 
 /// State of the ports that are not simply passed on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Ports {
     pci_address: u32,
     fw_cfg_is_hidden: bool,
+    scratch: Option<Scratch>,
 }
 
 impl Ports {
+    /// The ports at reset.
+    #[must_use]
+    pub fn new(features: Features) -> Self {
+        let scratch = features.contains(Features::SCRATCH_PORT).then(Scratch::new);
+        Self { pci_address: 0, fw_cfg_is_hidden: false, scratch }
+    }
+
     /// IN.
     pub fn read(&mut self, devices: &mut dyn Devices, port: u16, width: IoWidth) -> PortAnswer {
+        if let Some(value) = self.scratch.as_mut().and_then(|device| device.read(port, width)) {
+            return PortAnswer::Value(value & width.mask() as u32);
+        }
         let value = match port {
             PCI_ADDRESS if width == IoWidth::Dword => self.pci_address,
             PCI_DATA..=0xCFF if self.pci_is_selected(port, width) => {
@@ -101,6 +115,9 @@ impl Ports {
         value: u32,
     ) -> PortAnswer {
         let value = value & width.mask() as u32;
+        if self.scratch.as_mut().is_some_and(|device| device.write(port, width, value)) {
+            return PortAnswer::Done;
+        }
         match port {
             verdict::PORT => return PortAnswer::Verdict(value),
             KEYBOARD if value & 0xFF == PULSE_RESET => return PortAnswer::Reset,
@@ -124,7 +141,7 @@ impl Ports {
     }
 
     /// A function is selected and the access stays in the data register.
-    fn pci_is_selected(self, port: u16, width: IoWidth) -> bool {
+    fn pci_is_selected(&self, port: u16, width: IoWidth) -> bool {
         self.pci_address & PCI_ENABLE != 0 && port - PCI_DATA + u16::from(width.bytes()) <= 4
     }
 }
@@ -150,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_byte_for_the_console_gets_there() {
-        let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+        let (mut ports, mut devices) = (Ports::new(Features::empty()), FakeDevices::default());
         let answer = ports.write(&mut devices, 0x3F8, IoWidth::Byte, 0x1234_5641);
         assert_eq!(answer, PortAnswer::Done);
         assert_eq!(devices.seen, [Seen::PortWrite(0x3F8, IoWidth::Byte, 0x41)]);
@@ -164,7 +181,8 @@ mod tests {
         let allowed = |port: u16| matches!(port, 0x70..=0x71 | 0x80 | 0xE0..=0xE3 | 0xED | 0x3F8..=0x3FF | 0x510..=0x511 | 0x608);
         for port in (0..=u16::MAX).filter(|port| !allowed(*port) && *port != verdict::PORT) {
             for width in WIDTHS {
-                let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+                let (mut ports, mut devices) =
+                    (Ports::new(Features::empty()), FakeDevices::default());
                 let read = ports.read(&mut devices, port, width);
                 assert!(
                     read == PortAnswer::Value(width.mask() as u32) || port == PCI_ADDRESS,
@@ -178,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_access_does_not_reach_over_the_edge_of_a_device() {
-        let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+        let (mut ports, mut devices) = (Ports::new(Features::empty()), FakeDevices::default());
         for (port, width) in [
             (0x3FF, IoWidth::Word),
             (0xE1, IoWidth::Dword),
@@ -197,8 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn the_scratch_port_is_there_if_it_is_asked_for() {
+        let mut devices = FakeDevices::default();
+        for (features, value) in [(Features::empty(), 0xFF), (Features::SCRATCH_PORT, 0x5A)] {
+            let mut ports = Ports::new(features);
+            let _ = ports.write(&mut devices, 0x5A0, IoWidth::Byte, 0x5A);
+            let read = ports.read(&mut devices, 0x5A0, IoWidth::Byte);
+            assert_eq!(read, PortAnswer::Value(value));
+        }
+        assert_eq!(devices.seen, []);
+    }
+
+    #[test]
     fn pci_configuration_can_be_read_and_not_written() {
-        let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+        let (mut ports, mut devices) = (Ports::new(Features::empty()), FakeDevices::default());
         devices.answer = 0x29C0_8086;
         let _ = ports.write(&mut devices, 0xCF8, IoWidth::Dword, 0x8000_0002);
         assert_eq!(ports.read(&mut devices, 0xCFE, IoWidth::Word), PortAnswer::Value(0x8086),);
@@ -219,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_runs_under_the_td_is_hidden_in_fw_cfg() {
-        let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+        let (mut ports, mut devices) = (Ports::new(Features::empty()), FakeDevices::default());
         devices.answer = b'Q'.into();
         for (item, value) in [(0, b'Q'), (0x11, 0), (0x4011, 0), (0x19, b'Q'), (0x12, 0)] {
             let _ = ports.write(&mut devices, 0x510, IoWidth::Word, item);
@@ -230,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_ways_out_are_recognised() {
-        let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+        let (mut ports, mut devices) = (Ports::new(Features::empty()), FakeDevices::default());
         let mut out = |port, width, value| ports.write(&mut devices, port, width, value);
         assert_eq!(out(0xF4, IoWidth::Dword, 0x10), PortAnswer::Verdict(0x10));
         assert_eq!(out(0xF4, IoWidth::Byte, 0x110), PortAnswer::Verdict(0x10));
@@ -245,7 +275,7 @@ mod tests {
         fn no_sequence_reaches_a_forbidden_device(
             accesses in prop::collection::vec((any::<u16>(), 0..3_usize, any::<u32>(), any::<bool>()), 0..50)
         ) {
-            let (mut ports, mut devices) = (Ports::default(), FakeDevices::default());
+            let (mut ports, mut devices) = (Ports::new(Features::empty()), FakeDevices::default());
             for (port, width, value, is_write) in accesses {
                 let port = if value & 1 == 0 { port } else { 0xCF8 + port % 8 };
                 let width = WIDTHS[width];

@@ -43,7 +43,8 @@ impl Bench {
             shared,
             lapic: Lapic::new(0),
             msrs: Msrs::new(),
-            ports: Ports::default(),
+            ports: Ports::new(Features::empty()),
+            features: Features::empty(),
             ioapic: Ioapic::default(),
             posted: PostedInterrupts::new(descriptor),
             clock: TdClock { offset: 0, multiplier: 1 << 48 },
@@ -261,6 +262,19 @@ fn the_base_functions_are_there_and_no_other() {
         let (status, _) = bench.call([function, 0, 0, 0, 0]);
         assert_eq!(status, GhciStatus::SUBFUNC_UNSUPPORTED, "{function:#x}");
     }
+}
+
+#[test]
+fn what_the_configuration_adds_is_served() {
+    let mut bench = Bench::new();
+    bench.vcpu.features = Features::WBINVD | Features::PCONFIG;
+    for operation in [0, 1] {
+        assert_eq!(bench.call([function::WBINVD, operation, 0, 0, 0]).0, GhciStatus::SUCCESS);
+    }
+    assert_eq!(bench.call([function::WBINVD, 2, 0, 0, 0]).0, GhciStatus::INVALID_OPERAND);
+    assert_eq!(bench.cpu.flushes, 2);
+    assert_eq!(bench.call([function::PCONFIG, 0, 7, 8, 9]), (GhciStatus::SUCCESS, 3));
+    assert_eq!(bench.call([function::PCONFIG, 1, 0, 0, 0]).0, GhciStatus::INVALID_OPERAND);
 }
 
 #[test]

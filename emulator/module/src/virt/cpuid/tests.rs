@@ -324,7 +324,7 @@ proptest! {
 
     #[test]
     fn a_feature_that_the_cpu_lacks_is_shown_only_if_the_module_supplies_it(td in any_td()) {
-        for (leaf, subleaf, supplied) in [(1, 0, [0, 0, 1 << 15 | 1 << 21 | 1 << 31, 1 << 9]), (7, 0, [2, 0, 0, 0xfc00_0400])] {
+        for (leaf, subleaf, supplied) in [(1, 0, [0, 0, 1 << 15 | 1 << 21 | 1 << 31, 1 << 9]), (7, 0, [2, 0, 0, 0xfc04_0400])] {
             let bare = |leaf: u32, _: u32| if leaf == 0 { [0x20, 0, 0, 0] } else { [0; 4] };
             let td = TdFeatures { attributes: Attributes::empty(), ..td.clone() };
             let mode = CpuMode { cr4: 0, ..long_mode() };

@@ -91,6 +91,9 @@ fn a_configured_feature_turns_gp_into_ve() {
         let read = read(index, &td, &StoredMsrs::default(), &boastful);
         let write = write(index, 0, EFER, &td, &mut StoredMsrs::default(), &boastful);
         assert_eq!((read, write), (MsrRead::Ve, MsrWrite::Ve), "{index:#x}");
+        assert_eq!(rd(index, &minimal()), MsrRead::Gp, "not if the VMM hides it: {index:#x}");
+    }
+    for index in [0x1f8, 0x6e0, 0x981] {
         assert_eq!(rd(index, &td), MsrRead::Gp, "not on a CPU without it: {index:#x}");
     }
 }

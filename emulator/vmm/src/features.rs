@@ -1,0 +1,50 @@
+//! What a TD can have beyond KVM's defaults: instructions that are enumerated or served, and
+//! a device for tests.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// The names in the configuration, with `+` between them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Features: u8 {
+        /// `monitor`: CPUID shows MONITOR and MWAIT, as with QEMU's `-overcommit cpu-pm=on`.
+        const MONITOR = 1 << 0;
+        /// `pconfig`: CPUID shows PCONFIG, and Instruction.PCONFIG is served.
+        const PCONFIG = 1 << 1;
+        /// `wbinvd`: Instruction.WBINVD is served.
+        const WBINVD = 1 << 2;
+        /// `scratch-port`: see [`crate::vmcall::Scratch`].
+        const SCRATCH_PORT = 1 << 3;
+    }
+}
+
+impl Features {
+    /// Names with `+` between them.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.split('+').try_fold(Self::empty(), |features, name| {
+            let feature = match name {
+                "monitor" => Self::MONITOR,
+                "pconfig" => Self::PCONFIG,
+                "wbinvd" => Self::WBINVD,
+                "scratch-port" => Self::SCRATCH_PORT,
+                _ => return None,
+            };
+            Some(features | feature)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_feature_and_no_other_word_does() {
+        assert_eq!(Features::parse("monitor+pconfig+wbinvd+scratch-port"), Some(Features::all()));
+        assert_eq!(Features::parse("wbinvd"), Some(Features::WBINVD));
+        for text in ["", "+", "wbinvd+", "WBINVD", "monitor,pconfig", "none"] {
+            assert_eq!(Features::parse(text), None, "{text}");
+        }
+    }
+}
