@@ -30,6 +30,7 @@ mod tdmr;
 mod translate;
 mod ve;
 mod xmm;
+mod zero_step;
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,11 @@ pub trait Machine {
     /// [ABI-G 6], except its GPRs, which the leaf sets.
     fn reset_vcpu(&mut self, pages: &[u64; TDVPS_PAGES]);
 
+    /// RIP of the vCPU whose TDVPS pages are `pages`, which does not run now.
+    fn guest_rip(&self, pages: &[u64; TDVPS_PAGES]) -> u64;
+    /// An MSR as the VMM has it on this processor: IA32_TSC_ADJUST or IA32_MISC_ENABLE.
+    fn vmm_msr(&self, index: u32) -> u64;
+
     /// A number for UUIDs and keys; reproducible, from the module's seed.
     fn random(&mut self) -> u64;
     /// The host's time stamp counter.

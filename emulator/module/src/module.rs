@@ -20,6 +20,7 @@ use crate::td_exit;
 use crate::tdg::{self, Call};
 use crate::tdh;
 use crate::tdmr::{Convertible, Tdmr};
+use crate::zero_step;
 
 /// Bytes and alignment of a posted-interrupt descriptor.
 pub(crate) const POSTED_DESCRIPTOR_BYTES: u64 = 64;
@@ -70,6 +71,8 @@ pub struct Module {
     pub(crate) config: ModuleConfig,
     pub(crate) state: SysState,
     pub(crate) lp_is_initialized: bool,
+    /// IA32_TSC_ADJUST at SYS.INIT.
+    pub(crate) tsc_adjust: u64,
     pub(crate) kot: Kot,
     tdmrs: [Tdmr; MAX_TDMRS],
     num_tdmrs: usize,
@@ -88,6 +91,7 @@ impl Module {
             config,
             state: SysState::Pending,
             lp_is_initialized: false,
+            tsc_adjust: 0,
             kot: Kot::new(),
             tdmrs: Self::NO_TDMRS,
             num_tdmrs: 0,
@@ -143,6 +147,7 @@ impl Module {
     /// A call that did not finish, because it made #VE or a TD exit, is not counted:
     /// the guest executes it again.
     pub fn tdcall(&mut self, m: &mut dyn Machine, v: VcpuId, mode: &CpuMode) -> Outcome {
+        zero_step::note_exit(m, v);
         if mode.cpl != 0 || !mode.long64 {
             return Outcome::Inject(Exception::Gp);
         }
@@ -158,6 +163,17 @@ impl Module {
             Td::count(m, v.tdr, |counts| counts.record_tdcall(rax & 0xFFFF));
         }
         outcome
+    }
+
+    /// Notes an exit of the vCPU that a CPU with TDX would have made too. `svm` calls it
+    /// for every one but TDCALLs and nested page faults, which come in by their own doors.
+    pub fn vm_exit(&mut self, m: &mut dyn Machine, v: VcpuId) {
+        zero_step::note_exit(m, v);
+    }
+
+    /// Whether the vCPU that TDH.VP.ENTER let in starts with a #VE; says so once.
+    pub fn takes_ve_at_entry(&mut self, m: &mut dyn Machine, v: VcpuId) -> bool {
+        zero_step::take_ve(m, v.tdvpr)
     }
 
     /// Turns a TD exit into the VMM's registers and the vCPU's state. For a VMCALL

@@ -28,6 +28,15 @@ pub const KEYID_PARTITIONING: u64 =
 /// and the only one that 1.5.01 knows.
 pub(crate) const HANDOFF_VERSION: u64 = 0;
 
+/// IA32_TSC_ADJUST: changed since SYS.INIT, it would make time of a TD jump.
+pub(crate) const MSR_TSC_ADJUST: u32 = 0x3B;
+/// IA32_MISC_ENABLE.
+pub(crate) const MSR_MISC_ENABLE: u32 = 0x1A0;
+/// IA32_MISC_ENABLE: MONITOR and MWAIT work.
+pub(crate) const MISC_ENABLE_MONITOR: u64 = 1 << 18;
+/// IA32_MISC_ENABLE: CPUID ends at leaf 2.
+pub(crate) const MISC_ENABLE_BOOT_NT4: u64 = 1 << 22;
+
 /// The one logical processor.
 pub(crate) const LP: u32 = 0;
 

@@ -7,6 +7,7 @@ use crate::machine::{HostRegs, Machine, TDVPS_XSAVE, TdExit, VcpuId};
 use crate::module::ModuleConfig;
 use crate::td::Td;
 use crate::td::tdvps::{LastExit, Tdvps, VcpuState};
+use crate::zero_step;
 
 pub(crate) fn run(
     config: &ModuleConfig,
@@ -15,11 +16,13 @@ pub(crate) fn run(
     exit: TdExit,
     HostRegs { gpr, xmm }: HostRegs<'_>,
 ) {
+    zero_step::note_td_exit(m, v.tdvpr);
     let mut td = Td::load(m, v.tdr);
     let mut tdvps = Tdvps::load(m, v.tdvpr);
     let kept = Regs { rsp: gpr.rsp, rbp: gpr.rbp, ..Regs::default() };
     let keeps_rbp = td.tdcs.keeps_rbp();
     tdvps.state = VcpuState::Ready as u32;
+    tdvps.last_exit_tsc = m.tsc();
     *xmm = [[0; 16]; 16];
     let class = match exit {
         TdExit::Vmcall => {

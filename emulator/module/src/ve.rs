@@ -9,6 +9,7 @@ use crate::sept::SeptState;
 use crate::td::Td;
 use crate::td::tdvps::{Tdvps, VeInfoArea};
 use crate::translate::{Access, Violation, ViolationKind};
+use crate::zero_step;
 
 /// Page-fault error code bits.
 const PF_PRESENT: u32 = 1 << 0;
@@ -35,6 +36,8 @@ pub struct EptFault {
     pub user: bool,
     /// Vector of the event that the CPU was delivering, if it was.
     pub delivering: Option<u8>,
+    /// NMIs are blocked, or an IRET is about to end that.
+    pub nmi_blocked: bool,
 }
 
 impl EptFault {
@@ -95,6 +98,9 @@ impl Module {
     ) -> Outcome {
         let qualification = fault.qualification(violation);
         let exit = |extended| ept_violation_exit(fault.gpa, qualification, extended);
+        if !matches!(violation.kind, ViolationKind::Shared { .. }) {
+            zero_step::note_exit(m, v);
+        }
         match violation.kind {
             ViolationKind::BeyondWidth => match fault.gla {
                 Some(gla) => reserved_bit_fault(&fault, gla),
@@ -104,18 +110,23 @@ impl Module {
             ViolationKind::Shared { suppress_ve } => {
                 let tdvps = Tdvps::load(m, v.tdvpr);
                 if suppress_ve || fault.delivering.is_some() || tdvps.ve_info.valid != 0 {
+                    zero_step::note_exit(m, v);
                     return exit(ExtendedQualification::NONE);
                 }
                 hardware_ve(m, v, tdvps, fault, qualification)
             }
             ViolationKind::Private(SeptState::Pending) => {
                 if Td::load(m, v.tdr).tdcs.pending_exits() {
+                    note_violation(m, v, &fault, qualification);
                     return exit(ExtendedQualification::PENDING_EPT_VIOLATION);
                 }
                 let area = ept_area(qualification, fault.gpa, fault.gla);
                 inject_ve(m, v, area)
             }
-            ViolationKind::Private(_) => exit(ExtendedQualification::NONE),
+            ViolationKind::Private(_) => {
+                note_violation(m, v, &fault, qualification);
+                exit(ExtendedQualification::NONE)
+            }
         }
     }
 
@@ -137,6 +148,11 @@ impl Module {
         area.info = info;
         inject_ve(m, v, area)
     }
+}
+
+fn note_violation(m: &mut dyn Machine, v: VcpuId, fault: &EptFault, qualification: u64) {
+    let loses_event = fault.delivering.is_some() || fault.nmi_blocked;
+    zero_step::note_violation(m, v, fault.gpa, qualification, loses_event);
 }
 
 /// #PF for a GPA that the width of 48 bits does not allow; a second fault in the

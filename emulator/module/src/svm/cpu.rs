@@ -197,6 +197,19 @@ pub(super) fn set_debug_registers([r0, r1, r2, r3]: [u64; 4]) {
     }
 }
 
+/// An MSR that the VMM writes natively and that QEMU has: IA32_MISC_ENABLE, or
+/// IA32_TSC_ADJUST, which reads 0 there. Others read 0.
+#[must_use]
+pub(super) fn vmm_msr(index: u32) -> u64 {
+    const TSC_ADJUST: u32 = 0x3B;
+    const MISC_ENABLE: u32 = 0x1A0;
+    match index {
+        // SAFETY: reading either has no effect, and QEMU raises no exception for them.
+        TSC_ADJUST | MISC_ENABLE => unsafe { arch::msr::read(index) },
+        _ => 0,
+    }
+}
+
 /// TSC_AUX, which VMRUN does not switch.
 #[must_use]
 pub(super) fn tsc_aux() -> u64 {

@@ -1,13 +1,16 @@
 //! [`Machine`] over the real one: identity-mapped RAM, the VMM's map, the TDs' maps.
 
+use core::mem::offset_of;
+
 use super::cpu;
 use super::log;
 use super::memory::Memory;
 use super::pool::{Pool, PoolEmpty};
 use super::ram::{Identity, Ram};
 use super::td::{self, Page, TdMaps};
+use super::vmcb::{Save, Vmcb};
 use super::vmm_map::{View, VmmMap};
-use crate::machine::{Machine, TDVPS_PAGES, VcpuId};
+use crate::machine::{Machine, TDVPS_PAGES, TDVPS_VMCB, VcpuId};
 
 /// Everything below the guests.
 #[derive(Debug)]
@@ -179,6 +182,15 @@ impl Machine for Hardware {
 
     fn reset_vcpu(&mut self, pages: &[u64; TDVPS_PAGES]) {
         td::reset(self, pages);
+    }
+
+    fn guest_rip(&self, pages: &[u64; TDVPS_PAGES]) -> u64 {
+        const RIP: u64 = (offset_of!(Vmcb, save) + offset_of!(Save, rip)) as u64;
+        self.read_u64(pages[TDVPS_VMCB] + RIP)
+    }
+
+    fn vmm_msr(&self, index: u32) -> u64 {
+        cpu::vmm_msr(index)
     }
 
     /// SplitMix64.

@@ -131,6 +131,8 @@ pub struct Tdvps {
     /// Notification window.
     pub notify_window: u32,
     _rsvd_1bc: u32,
+    /// The host's time stamp counter at the last TD exit, or at VP.INIT.
+    pub last_exit_tsc: u64,
     /// CPUID_CONTROL: #VE per CPUID row.
     pub cpuid_control: [u8; 128],
     /// L2_CTLS by VM; without nested VMs a store that nobody reads but the guest.

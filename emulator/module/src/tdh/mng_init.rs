@@ -8,7 +8,7 @@ use abi::td_params::TdParams;
 use abi::{Operand, Regs};
 use zerocopy::FromZeros;
 
-use super::{Leaf, td_operand, td_params};
+use super::{Leaf, check_cpuid_is_whole, td_operand, td_params};
 use crate::machine::Machine;
 use crate::metadata::td::DEFAULT_LOCK_TIMEOUT;
 use crate::module::Module;
@@ -23,13 +23,14 @@ const UNSCALED_TSC: u64 = 1 << 48;
 pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf {
     let (tdr_pa, params) = (regs.rcx, regs.rdx);
     regs.rcx = 0;
+    check_cpuid_is_whole(m)?;
     let allowed = [OpState::Uninitialized];
     let mut td = td_operand(module, m, tdr_pa, Operand::Rcx, &allowed)?;
     let size = size_of::<TdParams>() as u64;
     let params = module.shared_buffer(m, params, size, Operand::Rdx)?;
     // One copy: the VMM cannot change what was checked.
     let params: TdParams = load(m, params);
-    if let Err(refusal) = td_params::check(module, &params) {
+    if let Err(refusal) = td_params::check(module, m, &params) {
         regs.rcx = refusal.cpuid;
         return Err(refusal.status);
     }

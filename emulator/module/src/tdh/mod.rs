@@ -60,7 +60,7 @@ use crate::machine::{Machine, TDVPS_PAGES};
 use crate::module::Module;
 use crate::pamt::{PageType, Slot};
 use crate::phys::{PAGE, load, store};
-use crate::sys::{LP, TDVPS_PAGES_MAX};
+use crate::sys::{LP, MISC_ENABLE_BOOT_NT4, MSR_MISC_ENABLE, MSR_TSC_ADJUST, TDVPS_PAGES_MAX};
 use crate::td::Td;
 use crate::td::tdcs::OpState;
 use crate::td::tdr::Tdr;
@@ -140,7 +140,7 @@ pub(crate) fn run(
         tdh::MEM_SEPT_REMOVE => mem_sept_remove::run(module, m, version, regs),
         tdh::SYS_KEY_CONFIG => sys_key_config::run(module),
         tdh::SYS_INFO => sys_info::run(module, m, regs),
-        tdh::SYS_INIT => sys_init::run(module, regs),
+        tdh::SYS_INIT => sys_init::run(module, m, regs),
         tdh::SYS_RD => sys_rd::run(module, regs),
         tdh::SYS_RDALL => sys_rdall::run(module, m, regs),
         tdh::SYS_LP_INIT => sys_lp_init::run(module, regs),
@@ -209,6 +209,21 @@ pub(crate) fn associate(tdvps: &mut Tdvps, td: &mut Td) {
     if !tdvps.is_associated() {
         tdvps.assoc_lpid = LP;
         td.tdcs.num_assoc_vcpus = td.tdcs.num_assoc_vcpus.saturating_add(1);
+    }
+}
+
+/// CPUID is whole: leaves that look at it for a TD want that first.
+pub(crate) fn check_cpuid_is_whole(m: &dyn Machine) -> Leaf {
+    let is_cut = m.vmm_msr(MSR_MISC_ENABLE) & MISC_ENABLE_BOOT_NT4 != 0;
+    if is_cut { Err(Status::LIMIT_CPUID_MAXVAL_SET) } else { Ok(()) }
+}
+
+/// Nobody moved the time stamp counter since SYS.INIT.
+pub(crate) fn check_tsc_adjust(module: &Module, m: &dyn Machine) -> Leaf {
+    if m.vmm_msr(MSR_TSC_ADJUST) == module.tsc_adjust {
+        Ok(())
+    } else {
+        Err(Status::INCONSISTENT_MSR.with_detail(MSR_TSC_ADJUST))
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
     if info_bytes < INFO_BYTES {
         return Err(invalid(Operand::Rdx));
     }
+    // 1.5.01 clears the first buffer before it looks at the second.
+    m.zero(info, INFO_BYTES);
     let cmrs = module.shared_buffer(m, cmrs, CMR_BYTES, Operand::R8)?;
     if num_cmrs < MAX_CMRS as u64 {
         return Err(invalid(Operand::R9));

@@ -3,6 +3,8 @@
 use abi::td_params::{EPTP_4_LEVELS, EPTP_5_LEVELS, TdParams};
 use abi::{Operand, Status};
 
+use super::check_tsc_adjust;
+use crate::machine::Machine;
 use crate::metadata::sys::cpuid_leaf;
 use crate::module::Module;
 use crate::sys::{ATTRIBUTES_FIXED0, CONFIG_FLAGS_FIXED0, XFAM_FIXED1, XFAM_KNOWN};
@@ -27,6 +29,12 @@ pub(crate) struct Refusal {
     pub cpuid: u64,
 }
 
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self { status, cpuid: 0 }
+    }
+}
+
 impl From<Operand> for Refusal {
     fn from(operand: Operand) -> Self {
         Self { status: Status::OPERAND_INVALID.with_operand(operand), cpuid: 0 }
@@ -41,7 +49,7 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-pub(crate) fn check(module: &Module, params: &TdParams) -> Result<(), Refusal> {
+pub(crate) fn check(module: &Module, m: &dyn Machine, params: &TdParams) -> Result<(), Refusal> {
     require(params.attributes & !ATTRIBUTES_FIXED0 == 0, Operand::Attributes)?;
     require(is_xfam(module, params.xfam), Operand::Xfam)?;
     require(params.max_vcpus != 0, Operand::MaxVcpus)?;
@@ -55,6 +63,7 @@ pub(crate) fn check(module: &Module, params: &TdParams) -> Result<(), Refusal> {
     require(is_eptp, Operand::EptpControls)?;
     let frequency = params.tsc_frequency_25mhz;
     require(TSC_FREQUENCIES.contains(&frequency), Operand::TscFrequency)?;
+    check_tsc_adjust(module, m)?;
     require(is_zero(&params._rsvd_02a), Operand::Rdx)?;
     require(params.msr_config_ctls & !USES_ARCH_CAPABILITIES == 0, Operand::Rdx)?;
     require(is_zero(&params._rsvd_0e8), Operand::Rdx)?;
@@ -62,7 +71,8 @@ pub(crate) fn check(module: &Module, params: &TdParams) -> Result<(), Refusal> {
     require(is_zero(&params._rsvd_1c0), Operand::Rdx)?;
     let config = params.ia32_arch_capabilities_config;
     let is_used = params.msr_config_ctls & USES_ARCH_CAPABILITIES != 0;
-    require(!is_used || config & !ARCH_CAPABILITIES == 0, Operand::ArchCapabilitiesConfig)
+    let settable = if is_used { ARCH_CAPABILITIES } else { 0 };
+    require(config & !settable == 0, Operand::ArchCapabilitiesConfig)
 }
 
 /// x87 and SSE, nothing the CPU lacks, and features that come together together.
@@ -89,7 +99,8 @@ fn check_cpuid(module: &Module, params: &TdParams) -> Result<(), Refusal> {
         if config.leaf == 1 && values[0] != 0 && values[0] != signature {
             return Err(invalid(cpuid_leaf(index)));
         }
-        // HLE and RTM come together; 1.5.01 leaves RCX zero for this one.
+        // HLE and RTM come together; 1.5.01 leaves RCX zero for this one. A CPU that has
+        // them has TSX_CTRL here: never INCORRECT_MSR_VALUE.
         let tsx = values[1] & module.config.cpuid_config[index][1] & TSX;
         if index == LEAF_7 && tsx != 0 && tsx != TSX {
             return Err(invalid(0));

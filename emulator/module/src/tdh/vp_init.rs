@@ -5,7 +5,7 @@
 use abi::{Operand, Regs, Status};
 
 use super::vp_create::check_uninitialized;
-use super::{Leaf, associate, check_vcpu_pages, vcpu_operand};
+use super::{Leaf, associate, check_tsc_adjust, check_vcpu_pages, vcpu_operand};
 use crate::machine::Machine;
 use crate::module::Module;
 use crate::td::Td;
@@ -31,10 +31,16 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, version: u8, regs: &mut 
         return Err(Status::MAX_VCPUS_EXCEEDED);
     }
     td.tdcs.num_vcpus = index + 1;
+    if let Err(status) = check_tsc_adjust(module, m) {
+        // 1.5.01 has counted the vCPU already.
+        td.store_tdcs(m);
+        return Err(status);
+    }
     tdvps.index = index;
     tdvps.x2apic_id = x2apic_id;
     tdvps.state = VcpuState::Ready as u32;
     tdvps.last_exit = LastExit::AsyncFault as u32;
+    tdvps.last_exit_tsc = m.tsc();
     tdvps.gprs = Regs {
         rbx: u64::from(td.tdcs.gpa_width()),
         rcx: initial_rcx,

@@ -20,6 +20,12 @@ pub(crate) struct Fake {
     pub hidden: BTreeSet<u64>,
     pub flushes: u32,
     pub resets: u32,
+    /// RIP of every vCPU.
+    pub rip: u64,
+    /// How far the time stamp counter was set back.
+    pub tsc_set_back: u64,
+    pub tsc_adjust: u64,
+    pub misc_enable: u64,
     random: u64,
 }
 
@@ -111,6 +117,18 @@ impl Machine for Fake {
     }
 
     fn tsc(&self) -> u64 {
-        1_000_000
+        1_000_000 - self.tsc_set_back
+    }
+
+    fn guest_rip(&self, _: &[u64; TDVPS_PAGES]) -> u64 {
+        self.rip
+    }
+
+    fn vmm_msr(&self, index: u32) -> u64 {
+        match index {
+            0x3B => self.tsc_adjust,
+            0x1A0 => self.misc_enable,
+            _ => panic!("the module has no business with MSR {index:#x}"),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod debug_memory;
+mod entry;
 mod fake;
 mod guest;
 mod host;
@@ -18,3 +19,4 @@ mod service;
 mod shutdown;
 mod system;
 mod violations;
+mod zero_step;

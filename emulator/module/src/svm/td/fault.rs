@@ -49,6 +49,7 @@ impl Td<'_> {
                     delivering: Event::interrupted_vector(
                         self.vcpu.vmcb.get().control.exit_int_info,
                     ),
+                    nmi_blocked: self.nmis_are_blocked(),
                 };
                 self.module.ept_violation(self.hardware, id, fault, violation)
             }

@@ -76,6 +76,11 @@ impl Td<'_> {
         self.vcpu.vmcb.get().control.event_injection = Event::NMI.0;
     }
 
+    /// NMIs are blocked, or an IRET is about to end that.
+    pub(super) fn nmis_are_blocked(&mut self) -> bool {
+        self.vcpu.state.get().nmi != NmiState::Open as u64
+    }
+
     /// IRET is about to end the blocking of NMIs: it runs now, without the intercept.
     pub(super) fn iret(&mut self) -> Outcome {
         let rip = self.vcpu.vmcb.get().save.rip;

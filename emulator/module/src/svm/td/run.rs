@@ -13,7 +13,7 @@ use super::super::vmm::Vmm;
 use super::super::world_switch::Host;
 use super::memory::TdMemory;
 use super::vcpu::{Policy, Vcpu};
-use crate::machine::{Outcome, TdExit, VcpuId};
+use crate::machine::{Exception, Outcome, TdExit, VcpuId};
 use crate::virt::TdFeatures;
 use crate::virt::cpuid::{Feature, shows};
 use crate::{Module, TdInfo};
@@ -52,6 +52,9 @@ pub(crate) fn until_exit(
     let shared_mask = 1 << (info.gpa_width - 1);
     let mut td = Td { module, hardware, vcpu, features, shared_mask };
     td.vcpu.enter(&policy);
+    if td.module.takes_ve_at_entry(td.hardware, id) {
+        inject::fault(td.vcpu.vmcb.get(), Exception::Ve);
+    }
     td.take_posted_interrupts();
     let exit = td.run(host);
     td.vcpu.leave();
@@ -74,6 +77,9 @@ impl Td<'_> {
             self.vcpu.run(host, self.hardware, &self.features);
             let exit = Exit::parse(&self.vcpu.vmcb.get().control);
             self.note_nmi_progress(exit);
+            if is_of_tdx(exit) {
+                self.module.vm_exit(self.hardware, self.vcpu.id);
+            }
             let outcome = self.handle(exit);
             if let Some(exit) = self.act(outcome) {
                 return exit;
@@ -174,6 +180,19 @@ impl Td<'_> {
             interruption: 0,
         })
     }
+}
+
+/// Whether a CPU with TDX would have left the TD here too. TDCALLs and nested page faults
+/// are told apart where they are handled.
+const fn is_of_tdx(exit: Exit) -> bool {
+    !matches!(
+        exit,
+        Exit::NestedPageFault(_)
+            | Exit::InvalidOpcode
+            | Exit::InterruptWindow
+            | Exit::Iret
+            | Exit::Cr8Write
+    )
 }
 
 /// A resumable TD exit with nothing but a reason and interruption information.
