@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod bare;
+pub mod guest;
 pub mod place;
 pub mod run;
 pub mod scenarios;

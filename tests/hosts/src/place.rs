@@ -142,8 +142,8 @@ impl Pool {
             Place::Tdcx(index) => page(1 + u64::from(index)),
             Place::Tdvpr(vcpu) => page(16 + 16 * u64::from(vcpu)),
             Place::Tdvpx(vcpu, index) => page(17 + 16 * u64::from(vcpu) + u64::from(index)),
-            Place::Sept(index) => page(64 + u64::from(index)),
-            Place::Page(index) => page(128 + u64::from(index)),
+            Place::Sept(index) => page(128 + u64::from(index)),
+            Place::Page(index) => page(256 + u64::from(index)),
             Place::Large(index) => self.start + LARGE + u64::from(index) * 2 * MIB,
             Place::Reserved => self.start + PAMTS - PAGE_SIZE,
             Place::Second => GIB + 2 * MIB,
@@ -195,15 +195,15 @@ mod tests {
         let pool = Pool::new((0x300_0000, 0x8C0_0000), KEYS).unwrap();
         let mut places = vec![Place::Tdr, Place::Reserved, Place::Second, Place::Outside];
         places.extend((0..9).map(Place::Tdcx));
-        places.extend((0..3).map(Place::Tdvpr));
-        places.extend((0..3).flat_map(|vcpu| (0..15).map(move |page| Place::Tdvpx(vcpu, page))));
+        places.extend((0..4).map(Place::Tdvpr));
+        places.extend((0..4).flat_map(|vcpu| (0..15).map(move |page| Place::Tdvpx(vcpu, page))));
         places.extend((0..64).map(Place::Sept));
-        places.extend((0..896).map(Place::Page));
+        places.extend((0..768).map(Place::Page));
         places.extend((0..4).map(Place::Large));
         let mut pages: Vec<u64> = places.iter().map(|place| pool.resolve(*place)).collect();
         pages.sort_unstable();
         assert!(pages.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(pool.resolve(Place::Page(895)) < pool.resolve(Place::Large(0)));
+        assert!(pool.resolve(Place::Page(767)) < pool.resolve(Place::Large(0)));
     }
 
     #[test]

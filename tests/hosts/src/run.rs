@@ -75,8 +75,13 @@ impl Run {
 
     /// Reports whether what a leaf did is what it should have done.
     pub fn holds(&mut self, what: &What<'_>, holds: bool) {
+        self.report_as(what, Status::SUCCESS, holds);
+    }
+
+    /// [`Self::holds`] of a call that gave `status`.
+    pub fn report_as(&mut self, what: &What<'_>, status: Status, holds: bool) {
         let failure = (!holds).then_some(Failure::Other("it is not so"));
-        self.report(what, Status::SUCCESS, failure);
+        self.report(what, status, failure);
     }
 
     fn print(&mut self, line: &Line<'_>) {

@@ -15,6 +15,7 @@ use arch::pvh::{RAM, StartInfo};
 use arch::trap::{self, Tables, TrapFrame};
 use arch::{cpu, port};
 
+pub mod apic;
 mod memory;
 
 pub use memory::{read, write, write_bytes, zero};

@@ -94,7 +94,7 @@ pub(super) fn initialized(run: &mut Run) {
     operands::walks_without_sept(run, WALKERS);
 }
 
-/// Three vCPUs are created, two of them initialised.
+/// Four vCPUs are created, three get their pages, two are initialised.
 pub(super) fn vcpus(run: &mut Run) {
     create(run, 0);
     run.table(build::CREATED);
@@ -108,6 +108,7 @@ pub(super) fn vcpus(run: &mut Run) {
     run.table(build::FIFTEEN);
     create(run, 2);
     fill(run, 2, 5);
+    create(run, 3);
 
     let what = What(tdh::VP_INIT, SOURCE, "a vCPU with all of its pages, and an x2APIC id");
     run.typed(&what, host::vp_init(run.address(Tdvpr(0)), INITIAL_RCX, 0), &());

@@ -3,7 +3,10 @@
 //! What brings a state about is a call too, checked by its row.
 
 mod build;
+mod enter;
+mod memory;
 mod operands;
+mod running;
 mod system;
 
 use abi::verdict;
@@ -27,11 +30,17 @@ pub fn run(ram: (u64, u64)) -> u32 {
         bare::log(format_args!("error: VMM: too little memory"));
         return verdict::EMULATOR_FAILED;
     };
+    bare::apic::init();
     let mut run = Run::new(pool);
     system::run(&mut run);
     build::created(&mut run);
     build::initialized(&mut run);
     build::vcpus(&mut run);
+    memory::built(&mut run);
+    running::finalized(&mut run);
+    running::fields(&mut run);
+    running::runs(&mut run);
+    running::tracking(&mut run);
     if run.finish() { verdict::PASSED } else { verdict::CHECK_FAILED }
 }
 

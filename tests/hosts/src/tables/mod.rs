@@ -14,10 +14,17 @@ use conformance::Value::{self, Is};
 use crate::place::Place;
 
 pub mod build;
+pub mod enter;
+pub mod entry;
+pub mod fields;
 pub mod operands;
+pub mod pages;
 pub mod params;
+pub mod ranges;
+pub mod sept;
 pub mod system;
 pub mod tdmrs;
+pub mod tracking;
 
 /// Tables of rows with a common citation.
 macro_rules! tables {

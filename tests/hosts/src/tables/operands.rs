@@ -132,7 +132,7 @@ pub struct Giver {
     pub zeroed: Registers,
 }
 
-const fn giver(leaf: u64, rest: Registers, register: Gpr, zeroed: Registers) -> Giver {
+pub(super) const fn giver(leaf: u64, rest: Registers, register: Gpr, zeroed: Registers) -> Giver {
     Giver { leaf, rest, register, zeroed }
 }
 
