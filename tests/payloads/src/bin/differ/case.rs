@@ -4,11 +4,11 @@ use core::fmt;
 
 use abi::Gpr;
 
-use super::encode::{Code, Memory};
-use super::forms::{FLAGS, Form, Operands, Sizes};
-use super::machine::{Machine, State};
-use super::random::Random;
-use super::windows::Windows;
+use crate::encode::{Code, Memory};
+use crate::forms::{FLAGS, Form, Operands, Sizes};
+use crate::machine::{Machine, State};
+use crate::random::Random;
+use crate::windows::Windows;
 
 /// How the two runs differ.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use core::mem::offset_of;
 use abi::{Gpr, PAGE_SIZE, Regs};
 use kernel::Kernel;
 
-use super::encode::Code;
+use crate::encode::Code;
 
 /// Registers and flags. RSP is not loaded.
 #[repr(C)]
@@ -65,7 +65,7 @@ impl Machine {
         let now: u64;
         // SAFETY: reads the flags.
         unsafe { core::arch::asm!("pushfq", "pop {}", out(reg) now) };
-        now & !super::forms::FLAGS | flags
+        now & !crate::forms::FLAGS | flags
     }
 }
 

@@ -7,8 +7,8 @@ use abi::{GpaWidth, PAGE_SIZE, SharedGpa};
 use kernel::Kernel;
 use tdcall::ghci::{self, MmioWidth};
 
-use super::case::Difference;
-use super::random::Random;
+use crate::case::Difference;
+use crate::random::Random;
 
 /// The memory of QEMU's `pc-testdev`.
 pub(crate) const DEVICE: u64 = 0xFF00_0000;

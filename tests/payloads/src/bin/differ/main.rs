@@ -6,7 +6,14 @@
 #![no_main]
 #![expect(unsafe_code, reason = "executes generated code")]
 
-#[path = "../differ/mod.rs"]
-mod differ;
+mod case;
+mod encode;
+mod forms;
+mod fw_cfg;
+mod machine;
+mod ports;
+mod random;
+mod run;
+mod windows;
 
-kernel::main!(differ::run);
+kernel::main!(run::run);

@@ -3,22 +3,14 @@
 //! The seed, the first case and how many come from fw_cfg, so that one case can be run
 //! again: `-fw_cfg name=opt/tdlet/differ,string=<seed>:<first>:<count>`.
 
-mod case;
-mod encode;
-mod forms;
-mod fw_cfg;
-mod machine;
-mod ports;
-mod random;
-mod windows;
-
 use kernel::{Kernel, Verdict, println};
 
-use case::Case;
-use forms::FORMS;
-use machine::Machine;
-use random::Random;
-use windows::Windows;
+use crate::case::Case;
+use crate::forms::FORMS;
+use crate::machine::Machine;
+use crate::random::Random;
+use crate::windows::{self, Windows};
+use crate::{fw_cfg, ports};
 
 /// What is run when fw_cfg does not say otherwise.
 const DEFAULT: Plan = Plan { seed: 1, first: 0, count: 6000 };
@@ -28,9 +20,9 @@ const WHOLE: u64 = 500;
 /// Which cases to run.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
-    seed: u64,
-    first: u64,
-    count: u64,
+    pub(crate) seed: u64,
+    pub(crate) first: u64,
+    pub(crate) count: u64,
 }
 
 /// Runs the cases; stops at the first difference.

@@ -3,7 +3,7 @@
 use abi::IoWidth;
 use tdcall::ghci;
 
-use super::Plan;
+use crate::run::Plan;
 
 const NAME: &[u8] = b"opt/tdlet/differ";
 const SELECTOR: u16 = 0x510;

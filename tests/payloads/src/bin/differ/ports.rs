@@ -7,13 +7,13 @@ use abi::{Gpr, IoWidth};
 use kernel::println;
 use tdcall::ghci;
 
-use super::Plan;
-use super::case::Difference;
-use super::encode::Code;
-use super::forms::{DF, FLAGS};
-use super::machine::{Machine, State};
-use super::random::Random;
-use super::windows::Windows;
+use crate::case::Difference;
+use crate::encode::Code;
+use crate::forms::{DF, FLAGS};
+use crate::machine::{Machine, State};
+use crate::random::Random;
+use crate::run::Plan;
+use crate::windows::Windows;
 
 /// The register: four ports.
 const REGISTER: u16 = 0xE0;
