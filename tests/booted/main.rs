@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
 mod conformance_host;
+mod differ;
 mod failures;
 mod hygiene;
 mod images;
