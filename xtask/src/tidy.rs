@@ -35,7 +35,8 @@ const MAY_BE_UNSAFE: [(&str, &str); 10] = [
     ("tests/payloads/src/bin/", "*"),
     (
         "tests/hosts/src/",
-        "bare/mod bare/memory run scenarios/build scenarios/mod scenarios/system bin/conform_host",
+        "bare/apic bare/memory bare/mod run scenarios/build scenarios/memory scenarios/mod \
+         scenarios/quick scenarios/running scenarios/system bin/conform_host",
     ),
     ("tests/bench/", "*"),
 ];

@@ -11,7 +11,7 @@
 //! | 3 | R12 = TDG.MEM.PAGE.ACCEPT of R11 | VMCALL |
 //! | 4 | counts R12 down to 0 | VMCALL |
 //! | 5 | nothing | VMCALL that exposes R11 |
-//! | 6 | far jump through the 32-bit offset and the selector at R11 | |
+//! | 6 | far jump through the 32-bit offset and the selector at R11 | VMCALL as the last one |
 //! | other | UD2 | |
 //!
 //! Linear addresses below 4 GiB are GPAs; above, they are shared GPAs, from 0 on.
@@ -103,7 +103,7 @@ const COMMANDS: [u8; 96] = [
 ];
 
 /// From the reset vector to the first instruction: `jmp 0xFFFFF000`, 32-bit.
-const RESET: u64 = 0xFF_FFF0_0BE9;
+pub const RESET: u64 = 0xFF_FFF0_0BE9;
 /// GDTR: limit, base.
 const GDTR: u64 = 0xFFFF_F810_001F;
 /// A null descriptor, a 64-bit code segment, one more, and one that is of both sizes.

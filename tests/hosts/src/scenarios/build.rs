@@ -32,10 +32,7 @@ pub(super) fn created(run: &mut Run) {
     operands::taken(run, TDVPR, &[FREE_PAGE]);
     operands::given(run, GIVERS_OF_A_TDR, &[]);
 
-    let hkid = run.pool.resolve(Hkid(1)) as u16;
-    // SAFETY: a page of the pool, where no Rust object is.
-    let done = unsafe { host::mng_create(run.address(Tdr), hkid) };
-    run.typed(&What(tdh::MNG_CREATE, SOURCE, "a page and a key that are nobody's"), done, &());
+    create(run);
     run.table(build::ASSIGNED);
     operands::state(run, "the TD has no key", TDR, 0, Status::TD_KEYS_NOT_CONFIGURED);
     let done = host::mng_key_config(run.address(Tdr));
@@ -49,7 +46,15 @@ pub(super) fn created(run: &mut Run) {
     operands::given(run, GIVERS_OF_A_TDCX, &[IS_TDR]);
 }
 
-/// `count` TDCS pages.
+/// MNG.CREATE.
+pub(super) fn create(run: &mut Run) {
+    let hkid = run.pool.resolve(Hkid(1)) as u16;
+    // SAFETY: a page of the pool, where no Rust object is.
+    let done = unsafe { host::mng_create(run.address(Tdr), hkid) };
+    run.typed(&What(tdh::MNG_CREATE, SOURCE, "a page and a key that are nobody's"), done, &());
+}
+
+/// TDCS pages.
 pub(super) fn add_tdcs(run: &mut Run, from: u8, to: u8) {
     for index in from..to {
         // SAFETY: a page of the pool, where no Rust object is.
@@ -96,19 +101,19 @@ pub(super) fn initialized(run: &mut Run) {
 
 /// Four vCPUs are created, three get their pages, two are initialised.
 pub(super) fn vcpus(run: &mut Run) {
-    create(run, 0);
+    create_vcpu(run, 0);
     run.table(build::CREATED);
     operands::taken(run, TDR, &[NO_TDR]);
     operands::taken(run, TDVPR, &[IS_TDR]);
     operands::given(run, GIVERS_TO_A_VCPU, &[IS_TDR]);
     fill(run, 0, 5);
     run.table(build::FILLED);
-    create(run, 1);
+    create_vcpu(run, 1);
     fill(run, 1, 14);
     run.table(build::FIFTEEN);
-    create(run, 2);
+    create_vcpu(run, 2);
     fill(run, 2, 5);
-    create(run, 3);
+    create_vcpu(run, 3);
 
     let what = What(tdh::VP_INIT, SOURCE, "a vCPU with all of its pages, and an x2APIC id");
     run.typed(&what, host::vp_init(run.address(Tdvpr(0)), INITIAL_RCX, 0), &());
@@ -117,7 +122,7 @@ pub(super) fn vcpus(run: &mut Run) {
     run.table(build::VCPU_READY);
 }
 
-fn create(run: &mut Run, vcpu: u8) {
+fn create_vcpu(run: &mut Run, vcpu: u8) {
     // SAFETY: a page of the pool, where no Rust object is.
     let done = unsafe { host::vp_create(run.address(Tdvpr(vcpu)), run.address(Tdr)) };
     run.typed(&What(tdh::VP_CREATE, SOURCE, "a page that is nobody's"), done, &());

@@ -65,9 +65,9 @@ fn vmcall(run: &mut Run, name: &str, vcpu: u8, given: Command, [r10, r11, r12]: 
     });
 }
 
-/// A VMCALL that exposes `mask`: the registers outside are 0, those in it are what the VMM
-/// gave last.
-pub(super) fn expose(run: &mut Run, name: &str, vcpu: u8, mask: u64) {
+/// A VMCALL that exposes `mask` after `command`: the registers outside are 0, those in it are
+/// what the VMM gave last.
+pub(super) fn expose(run: &mut Run, name: &str, vcpu: u8, command: Command, mask: u64) {
     let mut output = SILENT;
     output[0] = (Gpr::Rcx, Is(mask));
     let mut len = 1;
@@ -82,7 +82,7 @@ pub(super) fn expose(run: &mut Run, name: &str, vcpu: u8, mask: u64) {
         name,
         rax: tdh::VP_ENTER,
         source: "ABI-H 5.3, 5.4",
-        input: &with(vcpu, [crate::guest::EXPOSE, mask, 0]),
+        input: &with(vcpu, command),
         status: exit::TDCALL,
         output: &output[..len],
     });

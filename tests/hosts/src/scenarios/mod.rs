@@ -6,8 +6,11 @@ mod build;
 mod enter;
 mod memory;
 mod operands;
+mod others;
+mod quick;
 mod running;
 mod system;
+mod teardown;
 
 use abi::verdict;
 use arch::vmx::{self, Region};
@@ -41,6 +44,12 @@ pub fn run(ram: (u64, u64)) -> u32 {
     running::fields(&mut run);
     running::runs(&mut run);
     running::tracking(&mut run);
+    teardown::torn_down(&mut run);
+    teardown::unfinished(&mut run);
+    others::debug(&mut run);
+    others::wide(&mut run);
+    others::fatal(&mut run);
+    others::shut_down(&mut run);
     if run.finish() { verdict::PASSED } else { verdict::CHECK_FAILED }
 }
 

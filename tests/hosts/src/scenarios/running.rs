@@ -71,6 +71,7 @@ fn measurement(run: &Run) -> [u8; 48] {
 pub(super) fn fields(run: &mut Run) {
     run.table(fields::TD);
     run.table(fields::VCPU);
+    run.table(tables::debug::NO_DEBUG);
     let (tdr, tdvpr) = (run.address(Tdr), run.address(Tdvpr(0)));
     let what = What(tdh::MNG_RD, "ABI-H 4.4", "each field names the next, to the last");
     run.holds(&what, walk(|field| host::mng_rd_next(tdr, field)));
@@ -114,14 +115,18 @@ pub(super) fn runs(run: &mut Run) {
     enter::command(run, "private memory is as it was added", 0, [guest::LOAD, 0x10, 0], 0);
     enter::command(run, "private memory is written", 0, [guest::STORE, 0x10, 77], 77);
     enter::command(run, "private memory is read", 0, [guest::LOAD, 0x10, 0], 77);
-    enter::expose(run, "a VMCALL that exposes R10 and R11", 0, 0x0C00);
-    enter::expose(run, "a VMCALL that exposes RBX too", 0, 0x0C08);
-    enter::expose(run, "a VMCALL that exposes all that it may", 0, 0xFFCC);
+    expose(run, "a VMCALL that exposes R10 and R11", 0x0C00);
+    expose(run, "a VMCALL that exposes RBX too", 0x0C08);
+    expose(run, "a VMCALL that exposes all that it may", 0xFFCC);
     enter::interrupt(run, 0);
     enter::resume(run, "after an asynchronous exit no register comes in", 0, [guest::COUNT, 0], 0);
     shared(run);
     accepted(run);
     missing(run);
+}
+
+fn expose(run: &mut Run, name: &str, mask: u64) {
+    enter::expose(run, name, 0, [guest::EXPOSE, mask, 0], mask);
 }
 
 /// Shared memory: absent, misconfigured, mapped.

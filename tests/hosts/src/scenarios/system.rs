@@ -33,7 +33,7 @@ const CONFIG: &[(Gpr, Value<Place>)] = &[
 ];
 
 /// Leaves that need a module that is READY; versions of some exist.
-const READY_ONLY: [u64; 37] = [
+pub(super) const READY_ONLY: [u64; 37] = [
     tdh::VP_ENTER,
     tdh::MNG_ADDCX,
     tdh::MEM_PAGE_ADD,

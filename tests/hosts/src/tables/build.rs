@@ -200,4 +200,15 @@ tables! {
         "it may run after MR.FINALIZE": VP_ENTER
             => (Rcx: At(Tdvpr(0))) -> Status::OP_STATE_INCORRECT;
     }
+
+    /// The TD is dead; the other leaves follow.
+    FATAL ["ABI-H 5.7"] {
+        "the TD is dead": MNG_KEY_CONFIG
+            => (Rcx: At(Tdr)) -> Status::TD_FATAL;
+        "the TD is dead, and the page is wrong": MNG_ADDCX
+            => (Rcx: At(Reserved), Rdx: At(Tdr)) -> Status::TD_FATAL;
+        "a page of a dead TD": PHYMEM_PAGE_RDMD
+            => (Rcx: At(Tdcx(0))) -> Status::SUCCESS,
+            (Rcx: Is(5), Rdx: At(Tdr), R8: Is(0), R9: Is(0), R10: Is(0), R11: Is(0));
+    }
 }

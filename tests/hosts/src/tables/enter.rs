@@ -133,10 +133,10 @@ pub const TRIPLE_FAULT: Exit = Exit {
     rdx: 0,
     r8: 0,
 };
-/// A code segment that no CPU should load.
+/// A code segment that no CPU should load was loaded.
 pub const ENTRY_FAILURE: Exit = Exit {
     name: "a state that no CPU can be in",
-    command: [guest::JUMP, guest::BOTH_MODES, 0],
+    command: [0; 3],
     status: exit::ENTRY_FAILURE,
     rcx: 0,
     rdx: 0,

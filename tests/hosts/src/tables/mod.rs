@@ -14,6 +14,7 @@ use conformance::Value::{self, Is};
 use crate::place::Place;
 
 pub mod build;
+pub mod debug;
 pub mod enter;
 pub mod entry;
 pub mod fields;
@@ -22,9 +23,12 @@ pub mod pages;
 pub mod params;
 pub mod ranges;
 pub mod sept;
+pub mod shutdown;
 pub mod system;
 pub mod tdmrs;
+pub mod teardown;
 pub mod tracking;
+pub mod wide;
 
 /// Tables of rows with a common citation.
 macro_rules! tables {

@@ -1,0 +1,98 @@
+//! Other TDs: a debug TD, one with 52 address bits, one that dies; and the module's end.
+
+use abi::attributes::{Attributes, ConfigFlags};
+use abi::leaf::tdh;
+use abi::td_params::EPTP_5_LEVELS;
+use abi::{PageLevel, PrivateGpa, Status};
+use conformance::Check;
+use tdcall::host;
+
+use super::system::READY_ONLY;
+use super::{enter, memory, operands, quick};
+use crate::place::Place::{Page, Tdr};
+use crate::run::{Run, What};
+use crate::tables::enter as exits;
+use crate::tables::entry::CODE;
+use crate::tables::operands::{TDR, TDVPR};
+use crate::tables::{build, debug, params, shutdown, wide};
+
+/// The host reads and writes the memory of a debug TD.
+pub(super) fn debug(run: &mut Run) {
+    let mut td_params = params::good();
+    td_params.attributes = Attributes::DEBUG.bits();
+    let made = quick::finish(run, &td_params);
+    quick::report(run, "a debug TD", made);
+    let page = run.address(Page(7));
+    memory::aug(run, debug::PENDING, PageLevel::Size4K, page);
+    run.table(debug::DEBUG);
+
+    let (gpa, tdr) = (PrivateGpa::new(CODE + 0xFF0), run.address(Tdr));
+    let what = What(tdh::MEM_RD, "ABI-H 3.8", "the reset vector's instruction");
+    run.typed(&what, host::mem_rd(gpa, tdr), &crate::guest::RESET);
+    let gpa = PrivateGpa::new(CODE + 0xE00);
+    let what = What(tdh::MEM_WR, "ABI-H 3.8", "a quadword that was 0");
+    run.typed(&what, host::mem_wr(gpa, tdr, 0xDE_B096), &0);
+    let what = What(tdh::MEM_RD, "ABI-H 3.8", "the quadword that was written");
+    run.typed(&what, host::mem_rd(gpa, tdr), &0xDE_B096);
+    enter::first(run, 0);
+    let load = [crate::guest::LOAD, CODE + 0xE00, 0];
+    enter::command(run, "the guest sees what the host wrote", 0, load, 0xDE_B096);
+    quick::end(run, true);
+}
+
+/// Five levels.
+pub(super) fn wide(run: &mut Run) {
+    let mut td_params = params::good();
+    td_params.config_flags |= ConfigFlags::GPAW_52.bits();
+    td_params.eptp_controls = EPTP_5_LEVELS;
+    let made = quick::initialize(run, &td_params);
+    quick::report(run, "a TD with 52 address bits", made);
+    run.table(wide::WIDE);
+    quick::end(run, false);
+}
+
+/// A TD whose state the CPU does not take: nothing but its end is possible.
+pub(super) fn fatal(run: &mut Run) {
+    let made = quick::finish(run, &params::good());
+    quick::report(run, "a TD that dies", made);
+    enter::first(run, 0);
+    let jump = [crate::guest::JUMP, crate::guest::BOTH_MODES, 0];
+    enter::expose(run, "a code segment that is 64-bit and 32-bit at once", 0, jump, 0xFFCC);
+    enter::leave(run, 0, &exits::ENTRY_FAILURE);
+    run.table(build::FATAL);
+    operands::state(run, "the TD is dead", TDR, 0, Status::TD_FATAL);
+    operands::state(run, "the TD is dead", TDVPR, 0, Status::TD_FATAL);
+    quick::end(run, true);
+}
+
+/// The module hands over; nothing works any more.
+pub(super) fn shut_down(run: &mut Run) {
+    run.table(shutdown::BEFORE);
+    let what = What(tdh::SYS_SHUTDOWN, "ABI-H 3.5", "handoff version 0");
+    run.typed(&what, host::sys_shutdown(0), &());
+    run.table(shutdown::AFTER);
+    let early = [
+        tdh::SYS_KEY_CONFIG,
+        tdh::SYS_INFO,
+        tdh::SYS_INIT,
+        tdh::SYS_RD,
+        tdh::SYS_LP_INIT,
+        tdh::SYS_RDALL,
+        tdh::SYS_CONFIG,
+        tdh::SYS_SHUTDOWN,
+        tdh::SYS_UPDATE,
+    ];
+    for rax in READY_ONLY.into_iter().chain(early) {
+        run.check(&Check {
+            name: "the module is shut down",
+            rax,
+            source: "ABI-H 1.5",
+            input: &[],
+            status: Status::SYS_SHUTDOWN,
+            output: &[],
+        });
+    }
+    let what = What(tdh::SYS_UPDATE, "ABI-H 1.5", "the typed function says so too");
+    let gone = host::sys_update() == Err(Status::SYS_SHUTDOWN);
+    run.report_as(&what, Status::SYS_SHUTDOWN, gone);
+}
