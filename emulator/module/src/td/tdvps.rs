@@ -137,7 +137,7 @@ pub struct Tdvps {
     pub cpuid_control: [u8; 128],
     /// L2_CTLS by VM; without nested VMs a store that nobody reads but the guest.
     pub l2_ctls: [u64; 4],
-    /// TSC_DEADLINE by VM, all ones while none is set.
+    /// TSC_DEADLINE by VM, all ones while none is set, zero for a VM that does not exist.
     pub tsc_deadline: [u64; 4],
 }
 

@@ -25,7 +25,8 @@ pub(crate) fn run(module: &Module, m: &mut dyn Machine, regs: &mut Regs) -> Leaf
     tdvps.num_pages = 1;
     tdvps.assoc_lpid = NO_LP;
     tdvps.posted_vector = NO_VECTOR;
-    tdvps.tsc_deadline = [u64::MAX; 4];
+    // Of VM 0 alone: there is no other. [ABI-G 12]
+    tdvps.tsc_deadline[0] = u64::MAX;
     store(m, page, &tdvps);
     Ok(())
 }
