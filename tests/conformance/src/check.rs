@@ -108,6 +108,13 @@ pub fn check<P: Copy>(
     Ok(regs)
 }
 
+/// What stands in RAX for an instruction that raised the exception `vector`, in the way of
+/// the software statuses of SEAMCALL. [ABI-H 1.4]
+#[must_use]
+pub const fn raised(vector: u8) -> Status {
+    Status(0x8000_FF00_0000_0000 | vector as u64)
+}
+
 /// What a register holds that nobody set: different in each, no address, no operand.
 fn pattern(gpr: Gpr) -> u64 {
     0x5EED_0000_0000_0000 + 0x0101_0101_0101 * (gpr as u64 + 1)
@@ -116,6 +123,12 @@ fn pattern(gpr: Gpr) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exception_is_the_software_status_of_its_vector() {
+        assert_eq!(raised(13), Status::SEAMCALL_GP);
+        assert_eq!(raised(6), Status::SEAMCALL_UD);
+    }
 
     const INVALID: Status = Status::OPERAND_INVALID;
 

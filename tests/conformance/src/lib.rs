@@ -10,5 +10,11 @@ mod check;
 pub mod documented;
 mod line;
 
-pub use check::{Check, Failure, Value, check};
+pub use check::{Check, Failure, Value, check, raised};
 pub use line::{Line, Side};
+
+/// First byte of RAM that the TD HOB does not list, in the boots of guest checks: the VMM
+/// adds pages there when the TD comes for them.
+pub const UNLISTED_START: u64 = 12 << 20;
+/// How much of it there is.
+pub const UNLISTED_BYTES: u64 = 8 << 20;

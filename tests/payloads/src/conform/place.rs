@@ -1,0 +1,41 @@
+//! Numbers that only the running TD knows.
+
+/// What a table calls such a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Address of an accepted private page, which holds a pattern.
+    Page,
+    /// Address of another one, for what leaves write.
+    Output,
+    /// The SHARED bit, added to `Page`.
+    PageShared,
+    /// An address of shared memory.
+    Shared,
+    /// Another one, that nobody touched before.
+    SharedNew,
+    /// A shared address where a device is and no memory.
+    Device,
+    /// Another one.
+    DeviceNew,
+    /// A page of the unlisted memory, which the TD may have and does not have yet. Each row
+    /// takes one of its own.
+    Missing(u16),
+    /// 2 MiB of the unlisted memory, likewise.
+    MissingLarge(u8),
+    /// The size of a page that was asked for at 2 MiB: 1 if the VMM gives such, else 0.
+    LargeLevel,
+    /// Quadword 0 of TD_UUID.
+    Uuid,
+    /// GPA width in bits.
+    GpaBits,
+    /// CONFIG_FLAGS.GPAW: 1 for 52 bits.
+    Gpaw,
+    /// ATTRIBUTES.
+    Attributes,
+    /// XFAM.
+    Xfam,
+    /// CONFIG_FLAGS.
+    ConfigFlags,
+    /// TD_CTLS.
+    TdCtls,
+}

@@ -1,0 +1,115 @@
+//! Traps at a TDCALL become statuses.
+//!
+//! While a row runs, #GP, #VE, #DF and #UD at a TDCALL are answered here: RAX becomes
+//! [`conformance::raised`], and the call is stepped over. VE_INFO is not touched: rows look
+//! at it. All other traps go to the kernel.
+#![expect(unsafe_code, reason = "reads code at RIP, executes CPUID")]
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use arch::trap::{self, Handler, TrapFrame};
+use conformance::raised;
+use spin::{Mutex, Once};
+
+/// 66 0F 01 CC. [ABI-G 1]
+const TDCALL: [u8; 4] = [0x66, 0x0F, 0x01, 0xCC];
+/// RFLAGS.RF.
+const RESUME_FLAG: u64 = 1 << 16;
+const UD: u64 = 6;
+const DF: u64 = 8;
+const GP: u64 = 13;
+const VE: u64 = 20;
+
+/// The kernel's handler.
+static KERNEL: Once<Handler> = Once::new();
+static LAST: Mutex<Option<Trap>> = Mutex::new(None);
+static MODE: AtomicU8 = AtomicU8::new(Mode::Kernel as u8);
+/// Bytes to step over in [`Mode::Skip`].
+static SKIP: AtomicU8 = AtomicU8::new(0);
+
+#[repr(u8)]
+enum Mode {
+    /// The kernel handles every trap.
+    Kernel = 0,
+    /// A trap at a TDCALL becomes a status.
+    Report = 1,
+    /// A #VE is stepped over, and VE_INFO stays.
+    Skip = 2,
+}
+
+/// A trap that was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trap {
+    /// Its vector.
+    pub(crate) vector: u64,
+    /// Its error code, or 0.
+    pub(crate) error: u64,
+    /// RFLAGS.RF was set in the pushed image.
+    pub(crate) resume_flag: bool,
+}
+
+/// From here on traps come here first.
+pub(crate) fn install() {
+    if let Some(kernel) = trap::replace_handler(on_trap) {
+        KERNEL.call_once(|| kernel);
+    }
+}
+
+/// Runs `call` with traps at its TDCALL made statuses; gives the trap, if there was one.
+pub(crate) fn reported<T>(call: impl FnOnce() -> T) -> (T, Option<Trap>) {
+    *LAST.lock() = None;
+    MODE.store(Mode::Report as u8, Ordering::Release);
+    let result = call();
+    MODE.store(Mode::Kernel as u8, Ordering::Release);
+    (result, LAST.lock().take())
+}
+
+/// Runs `instruction`. If that raises #VE, it is stepped over as `length` bytes and VE_INFO
+/// stays: nothing may cause another #VE before that is taken.
+pub(crate) fn leaving_ve_info(length: u8, instruction: impl FnOnce()) {
+    SKIP.store(length, Ordering::Relaxed);
+    MODE.store(Mode::Skip as u8, Ordering::Release);
+    instruction();
+    MODE.store(Mode::Kernel as u8, Ordering::Release);
+}
+
+/// Leaves VE_INFO valid, by a CPUID.
+pub(crate) fn leave_ve_info() {
+    // SAFETY: CPUID changes four registers; and it is stepped over.
+    leaving_ve_info(2, || unsafe {
+        asm!("push rbx", "cpuid", "pop rbx", inout("eax") 2 => _, out("ecx") _, out("edx") _);
+    });
+}
+
+fn on_trap(frame: &mut TrapFrame) {
+    let mode = MODE.load(Ordering::Acquire);
+    if mode == Mode::Report as u8 && is_at_tdcall(frame) {
+        note(frame);
+        frame.regs.rax = raised(frame.vector as u8).0;
+        frame.rip += TDCALL.len() as u64;
+    } else if mode == Mode::Skip as u8 && frame.vector == VE {
+        frame.rip += u64::from(SKIP.load(Ordering::Relaxed));
+    } else if let Some(kernel) = KERNEL.get() {
+        kernel(frame);
+    }
+}
+
+fn is_at_tdcall(frame: &TrapFrame) -> bool {
+    let at = core::ptr::with_exposed_provenance::<[u8; 4]>(frame.rip as usize);
+    // SAFETY: the processor fetched an instruction here; three bytes more are code of this
+    // kernel, whose text does not end in the trapping instruction.
+    matches!(frame.vector, UD | DF | GP | VE) && unsafe { at.read_unaligned() } == TDCALL
+}
+
+fn note(frame: &TrapFrame) {
+    let trap = Trap {
+        vector: frame.vector,
+        error: frame.error,
+        resume_flag: frame.rflags & RESUME_FLAG != 0,
+    };
+    // Held only around a call, never while one runs.
+    if let Some(mut last) = LAST.try_lock() {
+        *last = Some(trap);
+    }
+}
