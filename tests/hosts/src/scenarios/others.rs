@@ -1,9 +1,11 @@
 //! Other TDs: a debug TD, one with 52 address bits, one that dies; and the module's end.
+#![expect(unsafe_code, reason = "an MSR")]
 
 use abi::attributes::{Attributes, ConfigFlags};
 use abi::leaf::tdh;
 use abi::td_params::EPTP_5_LEVELS;
 use abi::{PageLevel, PrivateGpa, Status};
+use arch::msr;
 use conformance::Check;
 use tdcall::host;
 
@@ -16,10 +18,14 @@ use crate::tables::entry::CODE;
 use crate::tables::operands::{TDR, TDVPR};
 use crate::tables::{build, debug, params, shutdown, wide};
 
+/// CPUID(1).ECX: MONITOR and MWAIT.
+const MONITOR: u32 = 1 << 3;
+
 /// The host reads and writes the memory of a debug TD.
 pub(super) fn debug(run: &mut Run) {
     let mut td_params = params::good();
     td_params.attributes = Attributes::DEBUG.bits();
+    td_params.cpuid_config[0][2] = MONITOR;
     let made = quick::finish(run, &td_params);
     quick::report(run, "a debug TD", made);
     let page = run.address(Page(7));
@@ -34,10 +40,32 @@ pub(super) fn debug(run: &mut Run) {
     run.typed(&what, host::mem_wr(gpa, tdr, 0xDE_B096), &0);
     let what = What(tdh::MEM_RD, "ABI-H 3.8", "the quadword that was written");
     run.typed(&what, host::mem_rd(gpa, tdr), &0xDE_B096);
+    misc_enable(run);
     enter::first(run, 0);
     let load = [crate::guest::LOAD, CODE + 0xE00, 0];
     enter::command(run, "the guest sees what the host wrote", 0, load, 0xDE_B096);
     quick::end(run, true);
+}
+
+/// What the VMM has in IA32_MISC_ENABLE counts when a vCPU is entered.
+fn misc_enable(run: &mut Run) {
+    const CPUID_CUT: u64 = 1 << 22;
+    const MONITOR_ON: u64 = 1 << 18;
+    let was = misc_enable_is(|value| value | CPUID_CUT);
+    run.table(exits::CUT);
+    misc_enable_is(|_| was & !MONITOR_ON);
+    run.table(exits::NO_MONITOR);
+    misc_enable_is(|_| was | MONITOR_ON);
+}
+
+/// Changes IA32_MISC_ENABLE; gives what it was.
+fn misc_enable_is(change: impl FnOnce(u64) -> u64) -> u64 {
+    const MISC_ENABLE: u32 = 0x1A0;
+    // SAFETY: every CPU that the module runs on has the MSR.
+    let was = unsafe { msr::read(MISC_ENABLE) };
+    // SAFETY: neither MONITOR nor CPUID's highest leaf matters to this program.
+    unsafe { msr::write(MISC_ENABLE, change(was)) };
+    was
 }
 
 /// Five levels.

@@ -173,7 +173,11 @@ fn missing(run: &mut Run) {
     enter::leave(run, 1, &exits::NOT_ACCEPTED);
     let done = host::mem_range_block(PrivateGpa::new(exits::MISSING), 0, run.address(Tdr));
     run.typed(&What(tdh::MEM_RANGE_BLOCK, "ABI-H 3.8", "a pending page"), done, &());
-    enter::leave(run, 1, &exits::PENDING_BLOCKED);
+    for _ in 0..5 {
+        enter::leave(run, 1, &exits::PENDING_BLOCKED);
+    }
+    enter::leave(run, 1, &exits::REFUSED_ENTRY);
+    enter::leave(run, 1, &exits::REFUSED_ENTRY);
 }
 
 /// Blocking, tracking and what needs it, between runs of the first vCPU.

@@ -37,6 +37,20 @@ tables! {
             => (Rcx: Past(Tdvpr(0), 1 << 53)) -> invalid(Rcx);
     }
 
+    /// IA32_MISC_ENABLE says that CPUID is cut.
+    CUT ["ABI-H 5.2, 3.6"] {
+        "CPUID is cut by IA32_MISC_ENABLE, and RCX is wrong": VP_ENTER
+            => (Rcx: Is(1)) -> Status::LIMIT_CPUID_MAXVAL_SET;
+        "CPUID is cut by IA32_MISC_ENABLE, and RCX is wrong": MNG_INIT
+            => (Rcx: Is(1)) -> Status::LIMIT_CPUID_MAXVAL_SET, (Rcx: Is(0));
+    }
+
+    /// The TD has MONITOR, which IA32_MISC_ENABLE has off.
+    NO_MONITOR ["ABI-H 5.2"] {
+        "the TD has MONITOR and the processor has it off": VP_ENTER
+            => (Rcx: At(Tdvpr(0))) -> Status::INCORRECT_MSR_VALUE.with_detail(0x1A0);
+    }
+
     /// A triple fault ended the vCPU.
     DISABLED ["ABI-H 5.7"] {
         "the vCPU is disabled": VP_ENTER
@@ -96,6 +110,10 @@ pub const NOT_ACCEPTED: Exit =
 /// It is blocked.
 pub const PENDING_BLOCKED: Exit =
     violation("a read of a page that is not accepted, and blocked", [0; 3], READ, 0, MISSING);
+/// The same violation came seven times at one instruction: the vCPU is not entered any more.
+/// [ABI-H 5.2]
+pub const REFUSED_ENTRY: Exit =
+    violation("the defence against zero-stepping", [0; 3], WRITE, 0, MISSING);
 /// The mapped page at GPA 0 is blocked.
 pub const BLOCKED: Exit =
     violation("a write to a blocked page", [guest::STORE, 0x18, 0x5AFE], WRITE, 0, 0);
