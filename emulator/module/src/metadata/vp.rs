@@ -9,7 +9,7 @@ use abi::{Gpr, Operand, Status};
 
 pub(crate) use super::vp_fields::FIELDS;
 use super::vp_fields::{
-    L2_CTLS, NUM_TDVPS_PAGES, PIN, RAX_TO_RBX, RBP_TO_R15, TSC_DEADLINE, VE_ADDRESSES,
+    L2_CTLS, NUM_TDVPS_PAGES, PIN, RAX_TO_RBX, RBP_TO_R15, TSC_DEADLINE, VAPIC, VE_ADDRESSES,
     VE_EPTP_INDEX, VE_EXIT_REASON, VE_INSTRUCTION, VE_VALID,
 };
 use super::{Element, Side};
@@ -34,8 +34,8 @@ pub(crate) fn value(m: &dyn Machine, tdvps: &Tdvps, element: &Element) -> u64 {
         VE_ADDRESSES => [ve.qualification, ve.gla, ve.gpa].get(index).copied().unwrap_or(0),
         VE_EPTP_INDEX => u64::from(ve.eptp_index),
         VE_INSTRUCTION => u64::from(if index == 0 { ve.length } else { ve.info }),
-        RAX_TO_RBX => gpr(tdvps, index),
-        RBP_TO_R15 => gpr(tdvps, Gpr::Rbp as usize + index),
+        RAX_TO_RBX | RBP_TO_R15 => gpr(element).map_or(0, |gpr| tdvps.gprs[gpr]),
+        VAPIC => m.read_u64(tdvps.pages[TDVPS_VAPIC] + u64::from(element.index) * 8),
         L2_CTLS => tdvps.l2_ctls.get(index).copied().unwrap_or(0),
         TSC_DEADLINE => tdvps.tsc_deadline.get(index).copied().unwrap_or(0),
         POSTED_INTR_NV => u64::from(tdvps.posted_vector),
@@ -58,8 +58,10 @@ pub(crate) fn value(m: &dyn Machine, tdvps: &Tdvps, element: &Element) -> u64 {
     }
 }
 
-fn gpr(tdvps: &Tdvps, index: usize) -> u64 {
-    Gpr::ALL.get(index).map_or(0, |gpr| tdvps.gprs[*gpr])
+/// The register that an element of RAX_TO_RBX or RBP_TO_R15 is.
+fn gpr(element: &Element) -> Option<Gpr> {
+    let first = if element.field() == RBP_TO_R15 { Gpr::Rbp } else { Gpr::Rax };
+    Gpr::ALL.get(first as usize + element.index as usize).copied()
 }
 
 /// Writes an element of the copy and gives its old value.
@@ -100,6 +102,11 @@ pub(crate) fn write(
         CPUID_USER_VE => tdvps.cpuid_user_ve = new as u8,
         PEND_NMI => tdvps.pend_nmi = new as u8,
         CPUID_CONTROL => set(&mut tdvps.cpuid_control, element, new as u8),
+        RAX_TO_RBX | RBP_TO_R15 => {
+            if let Some(gpr) = gpr(element) {
+                tdvps.gprs[gpr] = new;
+            }
+        }
         // No element but those of nested VMs has an effect.
         L2_CTLS => set(&mut tdvps.l2_ctls, element, new),
         TSC_DEADLINE => set(&mut tdvps.tsc_deadline, element, new),

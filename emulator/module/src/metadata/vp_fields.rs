@@ -10,6 +10,7 @@ use abi::field::vp::{
 use super::{ALL, Context, Field, Masks, common, debug_only, hidden, host_only};
 use crate::module::{PIN_POSTED_INTERRUPTS, POSTED_DESCRIPTOR_BYTES};
 
+pub(crate) const VAPIC: FieldId = FieldId(0x0120_0003_0000_0000);
 pub(crate) const VE_EXIT_REASON: FieldId = FieldId(0x0220_0002_0000_0000);
 pub(crate) const VE_VALID: FieldId = FieldId(0x0220_0002_0000_0001);
 /// EXIT_QUALIFICATION, GLA and GPA.
@@ -97,17 +98,16 @@ const VMCS_NATURAL: &[Field] = &[
 ];
 
 const STATE: &[Field] = &[
-    // VAPIC.
-    hidden(0x0120_0003_0000_0000, 128, 1),
+    debug_only(VAPIC, 128, 1),
     debug_only(VE_EXIT_REASON, 1, 1),
     debug_only(VE_VALID, 1, 1),
     debug_only(VE_ADDRESSES, 3, 1),
     debug_only(VE_EPTP_INDEX, 1, 1),
     debug_only(VE_INSTRUCTION, 2, 1),
-    debug_only(RAX_TO_RBX, 4, 1),
+    Field { debug: (ALL, ALL), ..debug_only(RAX_TO_RBX, 4, 1) },
     // RSP stands in the VMCS.
     hidden(0x1020_0003_0000_0004, 1, 1),
-    debug_only(RBP_TO_R15, 11, 1),
+    Field { debug: (ALL, ALL), ..debug_only(RBP_TO_R15, 11, 1) },
     // DR0 to DR3, DR6, XCR0, CR2.
     hidden(0x1120_0003_0000_0000, 4, 1),
     hidden(0x1120_0003_0000_0006, 1, 1),

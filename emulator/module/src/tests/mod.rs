@@ -8,6 +8,7 @@ mod guest;
 mod host;
 mod hostile;
 mod lifecycle;
+mod lists;
 mod memory;
 mod model;
 mod nested;
