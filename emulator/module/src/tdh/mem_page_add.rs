@@ -1,6 +1,7 @@
 //! TDH.MEM.PAGE.ADD: a page with content, before the TD is finalized. [ABI-H 3.7]
 //!
 //! The content is not measured, only the address: MR.EXTEND measures content.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

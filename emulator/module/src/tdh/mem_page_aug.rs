@@ -1,6 +1,7 @@
 //! TDH.MEM.PAGE.AUG: a page that the guest has to accept. [ABI-H 3.7]
 //!
 //! The content stays until TDG.MEM.PAGE.ACCEPT clears it; nobody can read it.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

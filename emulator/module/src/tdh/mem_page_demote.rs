@@ -1,7 +1,8 @@
 //! TDH.MEM.PAGE.DEMOTE: one large page becomes 512 smaller ones. [ABI-H 3.8]
 //!
 //! R9-R11 are pages for nested guests: there are none, so they come back as they were.
-//! No interrupt is ever pending inside the module: never INTERRUPTED_RESTARTABLE.
+//! Of itself never OPERAND_BUSY or INTERRUPTED_RESTARTABLE: nobody else holds a lock, and
+//! no interrupt is waited for.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,7 +1,8 @@
 //! TDH.MEM.PAGE.PROMOTE: 512 pages become one large page. [ABI-H 3.8]
 //!
 //! R9-R11 of version 1 are pages of nested guests: there are none.
-//! No interrupt is ever pending inside the module: never INTERRUPTED_RESTARTABLE.
+//! Of itself never OPERAND_BUSY or INTERRUPTED_RESTARTABLE: nobody else holds a lock, and
+//! no interrupt is waited for.
 
 use abi::{Operand, Regs, Status};
 

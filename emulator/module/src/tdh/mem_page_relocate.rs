@@ -1,6 +1,7 @@
 //! TDH.MEM.PAGE.RELOCATE: a page of the TD moves to another place. [ABI-H 3.8]
 //!
 //! The content of a page that the TD has not accepted is not copied: nobody can read it.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,4 +1,6 @@
 //! TDH.MEM.PAGE.REMOVE: takes a page from the TD. [ABI-H 3.8]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -2,6 +2,7 @@
 //!
 //! Hardware leaves stale translations in the TLBs until TRACK; dropping them at once
 //! is allowed and shows nobody anything else.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

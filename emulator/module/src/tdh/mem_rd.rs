@@ -1,4 +1,6 @@
 //! TDH.MEM.RD: the VMM reads 8 bytes of a debug TD. [ABI-H 3.8]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::attributes::Attributes;
 use abi::{Operand, Regs, Status};

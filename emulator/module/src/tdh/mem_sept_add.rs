@@ -2,7 +2,8 @@
 //!
 //! Version 1 gives R8-R11 back on success and on failure: without bit 63, or with it for
 //! a page that an entry does not need any more, or all ones for a page that was taken.
-//! Nothing interrupts it, as there are no nested guests: never INTERRUPTED_RESUMABLE.
+//! Of itself never OPERAND_BUSY or INTERRUPTED_RESUMABLE: nobody else holds a lock, and
+//! there are no nested guests.
 
 use abi::{Operand, Regs, Status};
 

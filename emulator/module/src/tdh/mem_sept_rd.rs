@@ -2,6 +2,7 @@
 //!
 //! RDX bit 0 asks for the attributes that nested guests of a debug TD have for the range,
 //! in R8: there are no nested guests, so zero.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::attributes::Attributes;
 use abi::{Operand, Regs, Status};

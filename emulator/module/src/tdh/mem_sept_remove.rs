@@ -1,4 +1,6 @@
 //! TDH.MEM.SEPT.REMOVE: takes an empty page out of the secure EPT. [ABI-H 3.8]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,4 +1,6 @@
 //! TDH.MEM.TRACK: the next TD epoch begins. [ABI-H 3.8]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,4 +1,6 @@
 //! TDH.MEM.WR: the VMM writes 8 bytes of a debug TD. [ABI-H 3.8]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::Regs;
 

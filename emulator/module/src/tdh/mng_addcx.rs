@@ -1,4 +1,7 @@
 //! TDH.MNG.ADDCX: a page for the TD's control structure. [ABI-H 3.6]
+//!
+//! Of itself never OPERAND_BUSY or RND_NO_ENTROPY: nobody else holds a lock, and random
+//! numbers come from a seed.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,4 +1,7 @@
 //! TDH.MNG.CREATE: a TD comes to be, with a key and a root page. [ABI-H 3.6]
+//!
+//! Of itself never OPERAND_BUSY or RND_NO_ENTROPY: nobody else holds a lock, and random
+//! numbers come from a seed.
 
 use abi::{Operand, Regs, Status};
 use zerocopy::FromZeros;

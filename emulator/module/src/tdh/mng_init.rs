@@ -2,6 +2,7 @@
 //!
 //! 1.5.01 leaves the TDCS partly written when a check fails; here it stays as it
 //! was, which a VMM cannot see, because op_state stays UNINITIALIZED.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::attributes::{Attributes, TdCtls};
 use abi::td_params::TdParams;

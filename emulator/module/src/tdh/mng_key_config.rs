@@ -2,6 +2,7 @@
 //!
 //! With one package a second call finds the lifecycle moved on; KEY_CONFIGURED needs
 //! several packages.
+//! Of itself never OPERAND_BUSY or KEY_GENERATION_FAILED: there is no engine to ask.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,4 +1,6 @@
 //! TDH.MNG.KEY.FREEID: the HKID is free again. [ABI-H 3.9]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

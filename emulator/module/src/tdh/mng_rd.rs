@@ -1,4 +1,6 @@
 //! TDH.MNG.RD: the VMM reads a field of a TD. [ABI-H 3.9, 4.6]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::attributes::Attributes;
 use abi::field::FieldId;

@@ -2,6 +2,7 @@
 //! [ABI-H 3.9]
 //!
 //! Legal from HKID_ASSIGNED on, so a half-built TD can be torn down.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

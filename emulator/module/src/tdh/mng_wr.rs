@@ -1,4 +1,6 @@
 //! TDH.MNG.WR: the VMM writes a field of a TD. [ABI-H 3.9, 4.6]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::field::FieldId;
 use abi::{Operand, Regs};

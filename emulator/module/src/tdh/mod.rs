@@ -3,6 +3,10 @@
 //! Each leaf first decodes and checks, then acts; an error leaves the machine as it
 //! was, except where the specification says otherwise. Outputs go to the registers
 //! at once, because leaves that fail report through them too.
+//!
+//! Leaves 48, 49, 64-75, 80-87 and 96 (service TDs, export, import) are unknown: TDX_FEATURES0
+//! does not have them, and the dispatcher of 1.5.01 answers OPERAND_INVALID with operand RAX
+//! to every number that it has no case for.
 
 mod mem_page_add;
 mod mem_page_aug;

@@ -1,4 +1,6 @@
 //! TDH.MR.EXTEND: measures 256 bytes of a page of the TD. [ABI-H 3.7, 6]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs};
 

@@ -1,6 +1,7 @@
 //! TDH.MR.FINALIZE: the measurement is complete, the TD may run. [ABI-H 3.7]
 //!
 //! SERVTD_HASH stays zero: no service TD is bound.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,6 +1,7 @@
 //! TDH.PHYMEM.CACHE.WB: writes back the lines of flushed HKIDs. [ABI-H 3.9]
 //!
 //! Never interrupted here, so there is never anything to resume.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

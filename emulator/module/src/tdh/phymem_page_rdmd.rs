@@ -1,4 +1,6 @@
 //! TDH.PHYMEM.PAGE.RDMD: reads the metadata of a page. [ABI-H 3.9]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::Regs;
 

@@ -1,5 +1,7 @@
 //! TDH.PHYMEM.PAGE.RECLAIM: a page of a TD that is gone is the VMM's again.
 //! [ABI-H 3.9]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -3,6 +3,7 @@
 //!
 //! RCX carries the HKID with which the lines were written. There are no caches with
 //! keys here: only the checks remain.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs};
 

@@ -3,6 +3,7 @@
 //!
 //! The HKID becomes reserved before the TDMRs are checked and stays so when they
 //! fail, as in 1.5.01: a retry with another HKID leaks the first.
+//! Of itself never SYS_BUSY: nobody else is in the module.
 
 use abi::tdmr::{MAX_TDMRS, TdmrInfo};
 use abi::{Operand, Regs, Status};

@@ -1,7 +1,7 @@
 //! TDH.SYS.INIT: the module starts. [ABI-H 3.5]
 //!
-//! The platform checks of 1.5.01 are left out: every CPU that QEMU offers is taken. Never
-//! SYS_BUSY: no other logical processor is in the module.
+//! The platform checks of 1.5.01 are left out: every CPU that QEMU offers is taken. Of
+//! itself never SYS_BUSY or RND_NO_ENTROPY: nobody else is in the module.
 
 use abi::{Operand, Regs, Status};
 

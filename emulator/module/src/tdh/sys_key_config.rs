@@ -1,4 +1,7 @@
 //! TDH.SYS.KEY.CONFIG: the module's key is set on the one package. [ABI-H 3.5]
+//!
+//! Of itself never SYS_BUSY, KEY_CONFIGURED or KEY_GENERATION_FAILED: nobody else is in the
+//! module, there is one package, and there is no engine to ask.
 
 use abi::Status;
 

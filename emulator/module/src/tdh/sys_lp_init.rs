@@ -1,4 +1,7 @@
 //! TDH.SYS.LP.INIT: the logical processor joins. [ABI-H 3.5]
+//!
+//! Of itself never SYS_BUSY or RND_NO_ENTROPY, and no status of a comparison with another
+//! processor: there is none.
 
 use abi::{Regs, Status};
 

@@ -2,8 +2,8 @@
 //! [ABI-H 3.3]
 //!
 //! RCX is the version of the data that the successor understands. Nobody loads a
-//! successor here, as there is no P-SEAMLDR, so the data is not made. Never SYS_BUSY: no
-//! other logical processor is in the module.
+//! successor here, as there is no P-SEAMLDR, so the data is not made. Of itself never
+//! SYS_BUSY: nobody else is in the module.
 
 use abi::{Operand, Regs, Status};
 

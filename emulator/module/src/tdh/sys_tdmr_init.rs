@@ -3,6 +3,7 @@
 //!
 //! RDX is the next address rounded down to a GiB, because only whole GiB are usable:
 //! it stays at the base of the current GiB until that is complete.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

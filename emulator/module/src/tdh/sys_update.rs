@@ -1,6 +1,7 @@
 //! TDH.SYS.UPDATE: takes the handoff data of the module that ran before. [ABI-H 3.3]
 //!
-//! There never was one: a module that could be updated has no data to take.
+//! There never was one: a module that could be updated has no data to take. Of itself
+//! never SYS_BUSY: nobody else is in the module.
 
 use abi::Status;
 

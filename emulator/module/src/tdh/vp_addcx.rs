@@ -1,4 +1,6 @@
 //! TDH.VP.ADDCX: a page for a vCPU's control structure. [ABI-H 3.6]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

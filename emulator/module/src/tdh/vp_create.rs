@@ -1,4 +1,6 @@
 //! TDH.VP.CREATE: a vCPU's root page. [ABI-H 3.6]
+//!
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 use zerocopy::FromZeros;

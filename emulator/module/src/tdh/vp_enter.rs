@@ -1,7 +1,7 @@
 //! TDH.VP.ENTER: runs a vCPU. [ABI-H 5.1-5.3]
 //!
-//! Never VCPU_ASSOCIATED and never OPERAND_BUSY: there is one logical processor, and it is
-//! here. An entry that the defence against zero-stepping refuses looks like a TD exit for
+//! Of itself never VCPU_ASSOCIATED or OPERAND_BUSY: there is one logical processor, and it
+//! is here. An entry that the defence against zero-stepping refuses looks like a TD exit for
 //! an EPT violation; x87 and YMM state are not reset then, but XMM is.
 
 use abi::exit::VmcallMask;

@@ -1,6 +1,7 @@
 //! TDH.VP.FLUSH: takes a vCPU off its logical processor. [ABI-H 3.9]
 //!
 //! Works on a fatal TD too: neither fatality nor op_state is checked.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

@@ -1,6 +1,7 @@
 //! TDH.VP.INIT: the vCPU's initial state. [ABI-H 3.6], [ABI-G 6]
 //!
 //! Version 1, newer than 1.5.01, takes the x2APIC id in R8.
+//! Of itself never OPERAND_BUSY: nobody else holds a lock.
 
 use abi::{Operand, Regs, Status};
 

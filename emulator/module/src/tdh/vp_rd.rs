@@ -1,4 +1,6 @@
 //! TDH.VP.RD: the VMM reads a field of a vCPU. [ABI-H 3.9, 4.7]
+//!
+//! Of itself never OPERAND_BUSY or VCPU_ASSOCIATED: there is one logical processor.
 
 use abi::field::FieldId;
 use abi::{Operand, Regs, Status};

@@ -1,4 +1,6 @@
 //! TDH.VP.WR: the VMM writes a field of a vCPU. [ABI-H 3.9, 4.7]
+//!
+//! Of itself never OPERAND_BUSY or VCPU_ASSOCIATED: there is one logical processor.
 
 use abi::Regs;
 use abi::field::FieldId;

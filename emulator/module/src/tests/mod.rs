@@ -18,6 +18,7 @@ mod reports;
 mod resize;
 mod service;
 mod shutdown;
+mod sizes;
 mod system;
 mod violations;
 mod zero_step;
