@@ -1,5 +1,6 @@
 //! The module over a fake machine: lifecycles, tables of the reference, properties.
 
+mod audit;
 mod catalogue;
 mod debug_memory;
 mod entry;
@@ -12,6 +13,7 @@ mod lists;
 mod memory;
 mod model;
 mod nested;
+mod op_states;
 mod operands;
 mod relocate;
 mod reports;
