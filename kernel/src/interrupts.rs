@@ -18,6 +18,7 @@ const SELF_IPI_VECTOR: u8 = 0xE0;
 
 static SELF_IPIS: AtomicU64 = AtomicU64::new(0);
 static NMIS: AtomicU64 = AtomicU64::new(0);
+static LAST_NMI_RIP: AtomicU64 = AtomicU64::new(0);
 
 /// Handles a vector above the exceptions'.
 pub(crate) fn on_interrupt(vector: u8) {
@@ -29,14 +30,21 @@ pub(crate) fn on_interrupt(vector: u8) {
 }
 
 /// Handles an NMI. Raises no exception: see [`crate::traps`].
-pub(crate) fn on_nmi() {
+pub(crate) fn on_nmi(rip: u64) {
     NMIS.fetch_add(1, Ordering::Relaxed);
+    LAST_NMI_RIP.store(rip, Ordering::Relaxed);
 }
 
 /// NMIs taken so far.
 #[must_use]
 pub fn nmis() -> u64 {
     NMIS.load(Ordering::Relaxed)
+}
+
+/// Where the last NMI came.
+#[must_use]
+pub fn last_nmi_rip() -> u64 {
+    LAST_NMI_RIP.load(Ordering::Relaxed)
 }
 
 /// Self-IPIs taken so far.

@@ -26,6 +26,7 @@ pub mod fault;
 pub mod interrupts;
 pub mod io;
 pub mod memory;
+pub mod msr;
 pub mod panic;
 pub mod proof;
 pub mod td;

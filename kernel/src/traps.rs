@@ -73,7 +73,7 @@ fn on_trap(frame: &mut TrapFrame) {
     }
     match frame.vector {
         DEBUG => on_debug(frame),
-        NMI => interrupts::on_nmi(),
+        NMI => interrupts::on_nmi(frame.rip),
         INVALID_OPCODE | GENERAL_PROTECTION => {
             if !fault::catch(frame) {
                 die(frame);

@@ -12,4 +12,5 @@ mod no_trust_domain;
 mod options;
 mod proof;
 mod seamcall;
+mod ve;
 mod versions;

@@ -22,7 +22,7 @@ const MAY_BE_UNSAFE: [(&str, &str); 10] = [
     ("boot/src/", "bootinfo enter entry fatal memory td testing/oracle"),
     (
         "kernel/src/",
-        "console exit interrupts memory/heap memory/mod proof/io proof/mmio proof/msr traps \
+        "console debug exit interrupts memory/heap memory/mod msr proof/io proof/mmio proof/msr traps \
          ve/emulate/tests/native",
     ),
     (

@@ -17,8 +17,7 @@ const TSC_FREQUENCY_25MHZ: u16 = 40;
 const LOGICAL_PROCESSORS: u32 = 0xFF << 16;
 /// CPUID(1).ECX: MONITOR and MWAIT.
 const MONITOR: u32 = 1 << 3;
-/// CPUID(7).EDX: PCONFIG. The VMM has no use for it and does not look whether it is there:
-/// the module gives the TD no more than there is.
+/// CPUID(7).EDX.
 const PCONFIG: u32 = 1 << 18;
 
 /// The parameters of one TD.
@@ -51,30 +50,35 @@ pub fn td_params(
     })
 }
 
-/// The processor's own CPUID where the VMM may choose, with the topology of the TD, and
-/// without what KVM does not give unasked.
+/// The processor's own CPUID where the VMM may choose, with the topology of the TD, and the
+/// instructions that the configuration lets through. The module says only which bits the VMM
+/// sets itself; what it may let through is in [ABI-H 4.3], and the TD gets it if it is there.
 fn cpuid(
     features: Features,
     capabilities: &Capabilities,
     cpu: &mut dyn Cpu,
 ) -> [[u32; 4]; CPUID_CONFIG_LEAVES.len()] {
-    let choose = |value: &mut u32, bit: u32, feature: Features| {
-        *value = *value & !bit | if features.contains(feature) { bit } else { 0 };
-    };
     let mut config = capabilities.cpuid;
     for (values, (leaf, subleaf)) in config.iter_mut().zip(CPUID_CONFIG_LEAVES) {
         let mut native = cpu.cpuid(leaf, subleaf.unwrap_or(0));
         if leaf == 1 {
             native[1] = native[1] & !LOGICAL_PROCESSORS | 1 << 16;
-            choose(&mut native[2], MONITOR, Features::MONITOR);
-        } else if (leaf, subleaf) == (7, Some(0)) {
-            choose(&mut native[3], PCONFIG, Features::PCONFIG);
         }
         for (value, native) in values.iter_mut().zip(native) {
             *value &= native;
         }
+        let [_, _, ecx, edx] = values;
+        match (leaf, subleaf) {
+            (1, None) => choose(ecx, MONITOR, features.contains(Features::MONITOR)),
+            (7, Some(0)) => choose(edx, PCONFIG, features.contains(Features::PCONFIG)),
+            _ => {}
+        }
     }
     config
+}
+
+fn choose(value: &mut u32, bit: u32, is_shown: bool) {
+    *value = *value & !bit | if is_shown { bit } else { 0 };
 }
 
 #[cfg(test)]

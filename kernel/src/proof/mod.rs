@@ -55,7 +55,7 @@ fn banner(kernel: &Kernel) {
 }
 
 /// The kernel's counts up to and including a last VP.INFO, at which the module notes its own.
-fn print_counts() {
+pub fn print_counts() {
     let last = Td.vp_info();
     let counts = counts::snapshot();
     if let Err(status) = last {
