@@ -102,12 +102,16 @@ const COMMANDS: [u8; 96] = [
     0x41, 0xFF, 0x2B,             // jump:    jmp fword ptr [r11]
 ];
 
-/// From the reset vector to the first instruction: `jmp 0xFFFFF000`, 32-bit.
+/// The quadword at the reset vector, to the first instruction: `jmp 0xFFFFF000`, 32-bit.
 pub const RESET: u64 = 0xFF_FFF0_0BE9;
 /// GDTR: limit, base.
-const GDTR: u64 = 0xFFFF_F810_001F;
-/// A null descriptor, a 64-bit code segment, one more, and one that is of both sizes.
-const GDT: [u64; 4] = [0, 0x00AF_9B00_0000_FFFF, 0x00AF_9B00_0000_FFFF, 0x00EF_9B00_0000_FFFF];
+const GDTR: u64 = 0xFFFF_F810_0027;
+/// A null descriptor, a 64-bit code segment, one more, one that is of both sizes, and a task.
+const GDT: [u64; 5] =
+    [0, 0x00AF_9B00_0000_FFFF, 0x00AF_9B00_0000_FFFF, 0x00EF_9B00_0000_FFFF, 0xFF00_89FF_FA00_0067];
+
+/// GPA of the instruction at the reset vector.
+pub const RESET_VECTOR: u64 = CODE + 0xFF0;
 
 /// A page of the guest, by its GPA, in the source buffer.
 pub fn write_source(pool: &Pool, gpa: u64) {

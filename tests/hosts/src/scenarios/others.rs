@@ -9,8 +9,9 @@ use arch::msr;
 use conformance::Check;
 use tdcall::host;
 
-use super::system::READY_ONLY;
+use super::system::{EARLY, READY_ONLY};
 use super::{enter, memory, operands, quick};
+use crate::guest;
 use crate::place::Place::{Page, Tdr};
 use crate::run::{Run, What};
 use crate::tables::enter as exits;
@@ -32,9 +33,10 @@ pub(super) fn debug(run: &mut Run) {
     memory::aug(run, debug::PENDING, PageLevel::Size4K, page);
     run.table(debug::DEBUG);
 
-    let (gpa, tdr) = (PrivateGpa::new(CODE + 0xFF0), run.address(Tdr));
+    let tdr = run.address(Tdr);
+    let reset = PrivateGpa::new(guest::RESET_VECTOR);
     let what = What(tdh::MEM_RD, "ABI-H 3.8", "the reset vector's instruction");
-    run.typed(&what, host::mem_rd(gpa, tdr), &crate::guest::RESET);
+    run.typed(&what, host::mem_rd(reset, tdr), &guest::RESET);
     let gpa = PrivateGpa::new(CODE + 0xE00);
     let what = What(tdh::MEM_WR, "ABI-H 3.8", "a quadword that was 0");
     run.typed(&what, host::mem_wr(gpa, tdr, 0xDE_B096), &0);
@@ -42,7 +44,7 @@ pub(super) fn debug(run: &mut Run) {
     run.typed(&what, host::mem_rd(gpa, tdr), &0xDE_B096);
     misc_enable(run);
     enter::first(run, 0);
-    let load = [crate::guest::LOAD, CODE + 0xE00, 0];
+    let load = [guest::LOAD, CODE + 0xE00, 0];
     enter::command(run, "the guest sees what the host wrote", 0, load, 0xDE_B096);
     quick::end(run, true);
 }
@@ -84,7 +86,7 @@ pub(super) fn fatal(run: &mut Run) {
     let made = quick::finish(run, &params::good());
     quick::report(run, "a TD that dies", made);
     enter::first(run, 0);
-    let jump = [crate::guest::JUMP, crate::guest::BOTH_MODES, 0];
+    let jump = [guest::JUMP, guest::BOTH_MODES, 0];
     enter::expose(run, "a code segment that is 64-bit and 32-bit at once", 0, jump, 0xFFCC);
     enter::leave(run, 0, &exits::ENTRY_FAILURE);
     run.table(build::FATAL);
@@ -99,17 +101,7 @@ pub(super) fn shut_down(run: &mut Run) {
     let what = What(tdh::SYS_SHUTDOWN, "ABI-H 3.5", "handoff version 0");
     run.typed(&what, host::sys_shutdown(0), &());
     run.table(shutdown::AFTER);
-    let early = [
-        tdh::SYS_KEY_CONFIG,
-        tdh::SYS_INFO,
-        tdh::SYS_INIT,
-        tdh::SYS_RD,
-        tdh::SYS_LP_INIT,
-        tdh::SYS_RDALL,
-        tdh::SYS_CONFIG,
-        tdh::SYS_SHUTDOWN,
-        tdh::SYS_UPDATE,
-    ];
+    let early = EARLY.into_iter().filter(|leaf| *leaf != tdh::SYS_LP_SHUTDOWN);
     for rax in READY_ONLY.into_iter().chain(early) {
         run.check(&Check {
             name: "the module is shut down",

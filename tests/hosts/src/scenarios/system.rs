@@ -32,8 +32,20 @@ const CONFIG: &[(Gpr, Value<Place>)] = &[
     (Gpr::R8, At(Place::Hkid(0))),
 ];
 
-/// Leaves that need a module that is READY; versions of some exist.
-pub(super) const READY_ONLY: [u64; 37] = [
+/// Leaves that work before the module is READY.
+pub(super) const EARLY: [u64; 9] = [
+    tdh::SYS_KEY_CONFIG,
+    tdh::SYS_INFO,
+    tdh::SYS_INIT,
+    tdh::SYS_RD,
+    tdh::SYS_LP_INIT,
+    tdh::SYS_RDALL,
+    tdh::SYS_LP_SHUTDOWN,
+    tdh::SYS_CONFIG,
+    tdh::SYS_UPDATE,
+];
+/// Leaves that need a module that is READY.
+pub(super) const READY_ONLY: [u64; 38] = [
     tdh::VP_ENTER,
     tdh::MNG_ADDCX,
     tdh::MEM_PAGE_ADD,
@@ -71,10 +83,12 @@ pub(super) const READY_ONLY: [u64; 37] = [
     tdh::PHYMEM_CACHE_WB,
     tdh::PHYMEM_PAGE_WBINVD,
     tdh::VP_WR,
+    tdh::SYS_SHUTDOWN,
 ];
 
 pub(super) fn run(run: &mut Run) {
     run.table(system::DISPATCH);
+    reserved(run);
     not_ready(run);
     run.table(system::PENDING);
     run.table(system::INIT_DONE);
@@ -92,6 +106,20 @@ pub(super) fn run(run: &mut Run) {
     run.table(system::READY);
     tdmr_init(run);
     run.table(system::TDMRS);
+}
+
+/// Every leaf looks at RAX before everything else.
+fn reserved(run: &mut Run) {
+    for leaf in READY_ONLY.into_iter().chain(EARLY) {
+        run.check(&Check {
+            name: "RAX bit 24 is reserved",
+            rax: leaf | 1 << 24,
+            source: "ABI-H 1.5",
+            input: &[],
+            status: Status::OPERAND_INVALID.with_operand(Operand::Rax),
+            output: &[],
+        });
+    }
 }
 
 /// Every leaf that needs a TD says that the system is not ready, whatever its operands.

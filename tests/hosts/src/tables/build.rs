@@ -18,11 +18,12 @@ const NULL: u64 = u64::MAX;
 tables! {
     /// READY: numbers and versions that are no leaf's.
     UNKNOWN ["ABI-H 1.2"] {
-        "leaf 42 has a name and no code": SYS_INIT + (42 - 33) => () -> invalid(Rax);
-        "leaf 46 does not exist": SYS_INIT + (46 - 33) => () -> invalid(Rax);
-        "leaf 54 does not exist": SYS_INIT + (54 - 33) => () -> invalid(Rax);
-        "leaf 0xFFFF does not exist": SYS_INIT + (0xFFFF - 33) => () -> invalid(Rax);
-        "bit 63 is the P-SEAMLDR's, which is not there": SYS_INIT + (42 - 33 + (1 << 63))
+        "leaf 42 has a name and no code": VP_ENTER + 42 => () -> invalid(Rax);
+        "leaf 46 does not exist": VP_ENTER + 46 => () -> invalid(Rax);
+        "leaf 48 is of service TDs, which are left out": VP_ENTER + 48 => () -> invalid(Rax);
+        "leaf 64 is of migration, which is left out": VP_ENTER + 64 => () -> invalid(Rax);
+        "leaf 0xFFFF does not exist": VP_ENTER + 0xFFFF => () -> invalid(Rax);
+        "bit 63 is the P-SEAMLDR's, which is not there": VP_ENTER + (0xFFFF | 1 << 63)
             => () -> Status::SEAMCALL_VMFAILINVALID;
         "version 2 of MNG.RD": MNG_RD + V2
             => (Rcx: Is(1)) -> invalid(Rax), (Rdx: Is(NULL), R8: Is(0));

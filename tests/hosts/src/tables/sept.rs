@@ -1,6 +1,6 @@
 //! The secure EPT of a TD that is being built. [ABI-H 3.7, 7.1]
 
-use abi::Operand::{R8, R9, Rcx, Rdx};
+use abi::Operand::{R8, R9, R10, R11, Rcx, Rdx};
 use abi::Status;
 use conformance::Value::{At, Is, Past};
 
@@ -37,6 +37,14 @@ tables! {
             => (Rcx: Is(3), Rdx: At(Tdr), R8: At(Sept(0)), R9: At(Sept(1)), R10: Is(NULL),
                 R11: Is(NULL))
             -> invalid(R9), (Rcx: Is(0), Rdx: Is(0));
+        "a page for the second nested VM": MEM_SEPT_ADD + V1
+            => (Rcx: Is(3), Rdx: At(Tdr), R8: At(Sept(0)), R9: Is(NULL), R10: At(Sept(1)),
+                R11: Is(NULL))
+            -> invalid(R10), (Rcx: Is(0), Rdx: Is(0));
+        "a page for the third nested VM": MEM_SEPT_ADD + V1
+            => (Rcx: Is(3), Rdx: At(Tdr), R8: At(Sept(0)), R9: Is(NULL), R10: Is(NULL),
+                R11: At(Sept(1)))
+            -> invalid(R11), (Rcx: Is(0), Rdx: Is(0));
         "version 1 gives back the page operands without bit 63": MEM_SEPT_ADD + V1
             => (Rcx: Is(3), Rdx: At(Tdr), R8: Past(Tdr, UNUSED), R9: Past(Sept(1), UNUSED),
                 R10: Is(NULL), R11: Is(NULL))

@@ -19,7 +19,7 @@ tables! {
     AFTER ["ABI-H 1.5"] {
         "RAX is looked at before the state": SYS_INIT + (1 << 24)
             => () -> invalid(Rax);
-        "the module is shut down, and there is no such leaf": SYS_INIT + (42 - 33)
+        "the module is shut down, and there is no such leaf": VP_ENTER + 42
             => () -> Status::SYS_SHUTDOWN;
         "it does nothing, even now": SYS_LP_SHUTDOWN
             => () -> Status::SUCCESS;

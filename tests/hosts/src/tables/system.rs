@@ -195,8 +195,6 @@ tables! {
             => () -> Status::SYS_STATE_INCORRECT;
         "the key is not there yet": SYS_TDMR_INIT
             => (Rcx: Is(0)) -> Status::SYS_NOT_READY;
-        "the key is not there yet": SYS_SHUTDOWN
-            => (Rcx: Is(0)) -> Status::SYS_NOT_READY;
     }
 
     /// READY, and no TDMR has a PAMT yet.
