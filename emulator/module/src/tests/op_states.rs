@@ -2,6 +2,7 @@
 
 use abi::leaf::tdh;
 use abi::{Operand, Status};
+use std::vec;
 use std::vec::Vec;
 
 use super::host::{HKID, Host, Shape};
@@ -66,7 +67,7 @@ fn change_tdr(host: &mut Host, change: impl FnOnce(&mut Tdr)) {
 #[test]
 fn each_leaf_works_in_the_op_states_of_the_reference() {
     let states =
-        [Host::with_tdcs(), Host::built(Shape::default()), Host::runnable(Shape::default())];
+        vec![Host::with_tdcs(), Host::built(Shape::default()), Host::runnable(Shape::default())];
     for (leaf, operand, allowed) in TD_LEAVES {
         for (state, (host, allowed)) in states.iter().zip(allowed).enumerate() {
             if names_vcpu(leaf) && state == 0 {
