@@ -125,8 +125,10 @@ fn msrs(causes: &mut Causes) {
     causes.step("no exception", ExitReason::RDMSR, (0, 0), || {
         msr::read(SLAM_ENABLE) == Err(Fault::GeneralProtection)
     });
-    // SAFETY (here and below): registers of the local APIC; a masked timer does nothing.
-    let write = |index, value| unsafe { msr::write(index, value) };
+    let write = |index, value| {
+        // SAFETY: registers of the local APIC; a masked timer does nothing.
+        unsafe { msr::write(index, value) }
+    };
     causes.step("timer", ExitReason::WRMSR, (1, 1), || write(LVT_TIMER, MASKED_TIMER).is_ok());
     causes.step("timer", ExitReason::RDMSR, (1, 1), || msr::read(LVT_TIMER) == Ok(MASKED_TIMER));
     causes.step("reserved bits", ExitReason::WRMSR, (1, 1), || {
@@ -142,9 +144,14 @@ fn msrs(causes: &mut Causes) {
 }
 
 fn ports(causes: &mut Causes) {
-    // SAFETY (all): the scratch port is memory of the VMM.
-    let out32 = |value| unsafe { arch::port::outl(SCRATCH, value) };
-    let in16 = || unsafe { arch::port::inw(SCRATCH + 1) };
+    let out32 = |value| {
+        // SAFETY: the scratch port is memory of the VMM.
+        unsafe { arch::port::outl(SCRATCH, value) };
+    };
+    let in16 = || {
+        // SAFETY: as above.
+        unsafe { arch::port::inw(SCRATCH + 1) }
+    };
     causes.step("out", ExitReason::IO, (1, 1), || {
         out32(0x1122_3344);
         true
@@ -162,13 +169,15 @@ fn ports(causes: &mut Causes) {
 fn device(causes: &mut Causes, memory: &mut Memory) {
     let device = memory.map_device(IOAPIC);
     let (selector, window) = (device.register(0), device.register(0x10));
-    // SAFETY (both): registers of the IOAPIC; selecting and reading one has no effect.
     causes.step("mov to device", ExitReason::EPT_VIOLATION, (1, 1), || {
+        // SAFETY: selects a register of the IOAPIC, which has no effect.
         unsafe { selector.write_volatile(VERSION) };
         true
     });
-    causes.step("mov from device", ExitReason::EPT_VIOLATION, (1, 1), || unsafe {
-        window.read_volatile() == VERSION_VALUE
+    causes.step("mov from device", ExitReason::EPT_VIOLATION, (1, 1), || {
+        // SAFETY: reads a register of the IOAPIC, which has no effect.
+        let version = unsafe { window.read_volatile() };
+        version == VERSION_VALUE
     });
     causes.step("by call", ExitReason::EPT_VIOLATION, (0, 2), || {
         let register = |offset| Mmio::<u32>::new(&device, offset);
