@@ -72,11 +72,13 @@ impl Tdcall for Td {
         ghci::hlt(interrupts_blocked)
     }
 
+    #[inline(always)]
     fn io_read(&mut self, port: u16, width: IoWidth) -> Result<u32, VmcallError> {
         counts::vmcall(function::IO);
         ghci::io_read(port, width)
     }
 
+    #[inline(always)]
     fn io_write(&mut self, port: u16, width: IoWidth, value: u32) -> Result<(), VmcallError> {
         counts::vmcall(function::IO);
         ghci::io_write(port, width, value)
@@ -92,11 +94,13 @@ impl Tdcall for Td {
         ghci::wrmsr(index, value)
     }
 
+    #[inline(always)]
     fn mmio_read(&mut self, gpa: SharedGpa, width: MmioWidth) -> Result<u64, VmcallError> {
         counts::vmcall(function::MMIO);
         ghci::mmio_read(gpa, width)
     }
 
+    #[inline(always)]
     fn mmio_write(
         &mut self,
         gpa: SharedGpa,

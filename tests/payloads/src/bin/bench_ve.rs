@@ -8,9 +8,8 @@
 
 use core::arch::asm;
 
-use abi::IoWidth;
+use kernel::io::Port;
 use kernel::{Kernel, Verdict, println};
-use tdcall::ghci;
 
 kernel::main!(bench);
 
@@ -65,10 +64,15 @@ fn bench(kernel: &mut Kernel) -> Verdict {
     row!("mmio_read_4", "mov eax, [rdx]", 0_u8, 0_u8, ioapic);
     row!("mmio_write_4", "mov [rdx], eax", 0_u8, 0_u8, ioapic);
     row!("direct_io_out_1", "call {called}", 0_u8, 0_u8, 0_u8, direct_out);
+    row!("direct_io_in_1", "call {called}", 0_u8, 0_u8, 0_u8, direct_in);
     Verdict::Passed
 }
 
 extern "C" fn direct_out() {
     // The port exists on every PC; what the host answers is of no interest here.
-    let _is_done = ghci::io_write(POST, IoWidth::Byte, 0).is_ok();
+    let _is_done = Port::<u8>::new(POST).write(0).is_ok();
+}
+
+extern "C" fn direct_in() {
+    let _is_done = Port::<u8>::new(POST).read().is_ok();
 }
