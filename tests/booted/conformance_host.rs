@@ -1,30 +1,67 @@
 //! Every host leaf in a running VMM, against what the specification documents.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use conformance::documented::{Documented, HOST};
 use conformance::{Line, Side};
 use harness::{Exit, Machine, Options, Report, fixture, paths};
 
 /// More checks than a boot can do without.
-const ENOUGH: usize = 120;
+const ENOUGH: usize = 1000;
 
-fn boot(test: &str) -> Report {
-    let machine =
-        Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("conform_host") };
-    let options = fixture::options(test, "td");
-    fixture::boot(&Options { machine, timeout: Duration::from_secs(60), ..options })
+/// `conform_host` in place of the VMM; one boot for all tests.
+fn report() -> &'static Report {
+    static REPORT: OnceLock<Report> = OnceLock::new();
+    REPORT.get_or_init(|| {
+        let machine =
+            Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("conform_host") };
+        let options = fixture::options("conformance-host", "td");
+        fixture::boot(&Options { machine, timeout: Duration::from_mins(1), ..options })
+    })
+}
+
+fn lines(report: &Report) -> Vec<Line<'_>> {
+    report.vmm_log.lines().filter_map(Line::parse).collect()
 }
 
 #[test]
-fn every_host_leaf_answers_as_documented() {
-    let report = boot("conformance-host");
-    let lines: Vec<Line<'_>> = report.vmm_log.lines().filter_map(Line::parse).collect();
+fn every_host_leaf_answers_as_specified() {
+    let report = report();
     let failed: Vec<&str> =
         report.vmm_log.lines().filter(|line| line.contains("] FAILED: ")).collect();
     assert_eq!(failed, [""; 0]);
-    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{}", report.module_log);
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{}", report.vmm_log);
+    let lines = lines(report);
     assert!(lines.len() >= ENOUGH, "{} checks", lines.len());
     assert!(lines.iter().all(|line| line.side == Side::Host));
     let sum = format!("vmm: {} checks, 0 failed", lines.len());
     assert!(report.vmm_log.contains(&sum), "{sum}");
+}
+
+#[test]
+fn every_documented_status_of_a_host_leaf_is_reached_or_has_a_reason() {
+    let lines = lines(report());
+    let mut wrong = Vec::new();
+    for leaf in HOST {
+        for Documented { status, when, unreachable } in leaf.statuses {
+            let mut same = lines.iter().filter(|line| line.leaf == leaf.number);
+            let is_reached = same.any(|line| line.status == *status);
+            if is_reached == unreachable.is_some() {
+                wrong.push(format!("{} {status}, {when}: {unreachable:?}", leaf.name));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn every_status_that_a_host_leaf_gives_is_documented() {
+    let lines = lines(report());
+    let is_documented = |line: &&Line<'_>| {
+        let mut same = HOST.iter().filter(|leaf| leaf.number == line.leaf);
+        same.any(|leaf| leaf.statuses.iter().any(|listed| listed.status == line.status))
+    };
+    let unknown: Vec<_> = lines.iter().filter(|line| !is_documented(line)).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
 }
