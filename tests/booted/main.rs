@@ -10,6 +10,7 @@ mod images;
 mod isolation;
 mod no_trust_domain;
 mod options;
+mod profiles;
 mod proof;
 mod seamcall;
 mod ve;

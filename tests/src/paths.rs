@@ -27,14 +27,34 @@ pub fn bare_target() -> PathBuf {
     target().join("bare")
 }
 
+/// The profile of what is shipped: optimised for size, link-time optimisation.
+pub const RELEASE: &str = "release";
+
+/// Other profiles that a kernel has to work in: without most optimisations, and without
+/// link-time optimisation.
+pub const OTHER_PROFILES: [&str; 2] = ["dev", "no-lto"];
+
 /// The ELF file of the bare binary `name`.
 pub fn bare(name: &str) -> PathBuf {
-    bare_target().join("x86_64-unknown-linux-gnu/release").join(name)
+    bare_of(RELEASE, name)
+}
+
+/// The ELF file of the bare binary `name`, compiled with a profile.
+pub fn bare_of(profile: &str, name: &str) -> PathBuf {
+    let folder = if profile == "dev" { "debug" } else { profile };
+    bare_target().join("x86_64-unknown-linux-gnu").join(folder).join(name)
 }
 
 /// The trust domain's image: `td` is the kernel's, other names are test payloads.
 pub fn image(name: &str) -> PathBuf {
-    target().join("td").join(name).with_extension("fd")
+    image_of(RELEASE, name)
+}
+
+/// The image whose kernel was compiled with a profile.
+pub fn image_of(profile: &str, name: &str) -> PathBuf {
+    let folder = target().join("td");
+    let folder = if profile == RELEASE { folder } else { folder.join(profile) };
+    folder.join(name).with_extension("fd")
 }
 
 /// Names of the test payloads: the binaries of `tests/payloads`.

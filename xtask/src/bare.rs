@@ -10,7 +10,9 @@ use xshell::{Shell, cmd};
 /// What the emulator needs.
 pub(crate) const EMULATOR: [&str; 2] = ["module", "vmm"];
 /// What the image needs.
-pub(crate) const TD: [&str; 2] = ["boot", "kernel"];
+pub(crate) const TD: [&str; 2] = ["boot", KERNEL];
+/// The package of the kernel.
+pub(crate) const KERNEL: &str = "kernel";
 /// The package of the tests' own kernels.
 pub(crate) const PAYLOADS: &str = "payloads";
 /// The package of the tests' own VMMs.
@@ -29,10 +31,15 @@ const IMAGE_MAX: u64 = 16 << 20;
 
 /// Compiles the binaries of these packages; cargo shows its progress on stderr.
 pub(crate) fn build(sh: &Shell, packages: &[&str]) -> Result<()> {
+    build_with(sh, paths::RELEASE, packages)
+}
+
+/// The same with another profile.
+pub(crate) fn build_with(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     eprintln!("building {}", packages.join(", "));
     let selection = packages.iter().flat_map(|package| ["--package", package]);
     let directory = paths::bare_target();
-    cmd!(sh, "cargo build --release --target {TARGET} --target-dir {directory} {selection...}")
+    cmd!(sh, "cargo build --profile {profile} --target {TARGET} --target-dir {directory} {selection...}")
         .env("RUSTFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .quiet()

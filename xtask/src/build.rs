@@ -6,10 +6,14 @@ use anyhow::Result;
 use harness::paths;
 use xshell::Shell;
 
-use crate::{bare, image};
+use crate::{bare, flags, image};
 
-pub(crate) fn run(sh: &Shell) -> Result<ExitCode> {
+pub(crate) fn run(sh: &Shell, flags: &flags::Build) -> Result<ExitCode> {
     everything(sh)?;
+    if let Some(profile) = &flags.profile {
+        bare::build_with(sh, profile, &[bare::KERNEL, bare::PAYLOADS])?;
+        images(profile)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -17,9 +21,15 @@ pub(crate) fn run(sh: &Shell) -> Result<ExitCode> {
 pub(crate) fn everything(sh: &Shell) -> Result<()> {
     let packages = [&bare::TD[..], &bare::EMULATOR, &[bare::PAYLOADS, bare::HOSTS]].concat();
     bare::build(sh, &packages)?;
-    image::write(&paths::bare("kernel"), &paths::image("td"))?;
+    images(paths::RELEASE)
+}
+
+/// `td.fd` and the payloads' images, with kernels that were compiled with a profile.
+fn images(profile: &str) -> Result<()> {
+    image::write(&paths::bare_of(profile, bare::KERNEL), &paths::image_of(profile, "td"))?;
     for payload in paths::payloads()? {
-        image::write(&paths::bare(&payload), &paths::image(&payload))?;
+        let image = paths::image_of(profile, &payload);
+        image::write(&paths::bare_of(profile, &payload), &image)?;
     }
     Ok(())
 }

@@ -57,6 +57,9 @@ xflags::xflags! {
         }
         /// Builds all images, and those of the tests, without running anything.
         cmd build {
+            /// Compile the kernel and the tests' kernels with this profile of cargo, too, and
+            /// put their images into a folder of its name beside the others.
+            optional --profile name: String
         }
         /// Measures.
         cmd bench {
@@ -134,7 +137,9 @@ pub struct Test {
 }
 
 #[derive(Debug)]
-pub struct Build;
+pub struct Build {
+    pub profile: Option<String>,
+}
 
 #[derive(Debug)]
 pub struct Bench {

@@ -37,7 +37,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
         XtaskCmd::Run(flags) => run::run(&sh, &flags),
         XtaskCmd::Image(flags) => image::run(&sh, &flags),
         XtaskCmd::Test(flags) => test::run(&sh, &flags),
-        XtaskCmd::Build(_) => build::run(&sh),
+        XtaskCmd::Build(flags) => build::run(&sh, &flags),
         XtaskCmd::Bench(flags) => match flags.subcommand {
             BenchCmd::Calls(flags) => bench::calls(&sh, &flags),
             BenchCmd::Ve(flags) => bench::ve(&sh, &flags),
