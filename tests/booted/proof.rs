@@ -4,8 +4,8 @@
 use harness::fixture;
 
 /// What the console must prove: cause, first bytes of the instruction, exit reason and
-/// VMCALL sub-function, which GHCI numbers alike but for MMIO. [TDVF 4.4]
-const PROVEN: [(&str, &str, &str, &str); 10] = [
+/// VMCALL sub-function, which GHCI numbers alike but for MMIO [TDVF 4.4]; none if refused.
+const PROVEN: [(&str, &str, &str, &str); 16] = [
     ("CPUID", "0fa2", "10", "0xa"),
     ("OUT 8", "ee", "30", "0x1e"),
     ("IN 8", "ec", "30", "0x1e"),
@@ -14,6 +14,12 @@ const PROVEN: [(&str, &str, &str, &str); 10] = [
     ("RDMSR", "0f32", "31", "0x1f"),
     ("WRMSR", "0f30", "32", "0x20"),
     ("HLT", "f4", "12", "0xc"),
+    ("REP OUT", "f36e", "30", "0x1e"),
+    ("INVD", "0f08", "13", "-"),
+    ("VMCALL", "0f01c1", "18", "-"),
+    ("MWAIT", "0f01c9", "36", "-"),
+    ("MOV CR4", "0f22", "28", "-"),
+    ("WBINVD", "0f09", "54", "-"),
     ("MMIO W", "", "48", "0x30"),
     ("MMIO R", "", "48", "0x30"),
 ];

@@ -68,6 +68,42 @@ pub(super) fn check(proof: &mut Proof) {
     write(proof, "OUT 16", (PCI_DATA, IoWidth::Word), 0, word, out16);
     read(proof, "IN 16", (PCI_DATA, IoWidth::Word), PATTERN & !0xFFFF | word, in16);
     out32(PCI_DATA, 0);
+    strings(proof);
+}
+
+/// Three bytes to the scratch register, which keeps the last; then that one back.
+fn strings(proof: &mut Proof) {
+    let form = 1 << 4 | 1 << 5;
+    let sent = [0x11_u8, 0x22, 0x33];
+    let (left, seen) = watch(|| rep_outs(&sent));
+    let access = (SCRATCH, IoWidth::Byte);
+    let expected_out = expected("REP OUT", access, form, mask::IO_WRITE);
+    proof.routed(&expected_out, &seen, seen.last.value.wrapping_sub(left), sent.len() as u64);
+
+    let mut received = [0_u8];
+    let ((), seen) = watch(|| ins(&mut received));
+    let expected_in = expected("INS", access, 1 << 3 | 1 << 4, mask::IO_READ);
+    proof.routed(&expected_in, &seen, received[0].into(), sent[2].into());
+}
+
+/// REP OUTSB; what RCX holds afterwards.
+fn rep_outs(bytes: &[u8]) -> u64 {
+    let mut rcx = bytes.len() as u64;
+    // SAFETY: reads the slice; the scratch register has no effect.
+    unsafe {
+        asm!("rep outsb", in("dx") SCRATCH, inout("rcx") rcx, inout("rsi") bytes.as_ptr() => _,
+             options(nostack, preserves_flags));
+    }
+    rcx
+}
+
+/// INSB.
+fn ins(byte: &mut [u8; 1]) {
+    // SAFETY: writes the byte; reading the scratch register has no effect.
+    unsafe {
+        asm!("insb", in("dx") SCRATCH, inout("rdi") byte.as_mut_ptr() => _,
+             options(nostack, preserves_flags));
+    }
 }
 
 /// The upper bits of RAX are loaded too: the host must see none of them.

@@ -33,11 +33,11 @@ pub struct LastVe {
     pub gpa: u64,
     /// Where the instruction stands.
     pub rip: u64,
-    /// Bytes that RIP was moved by.
+    /// Bytes of the instruction; 0 if it goes on, or RIP is behind it.
     pub length: usize,
     /// Sub-function and RCX mask of the VP.VMCALL, if one was made.
     pub call: Option<(u64, u64)>,
-    /// What the host gave or was given.
+    /// What the host gave or was given; the vector of a refusal.
     pub value: u64,
 }
 

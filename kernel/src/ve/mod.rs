@@ -165,7 +165,8 @@ fn refuse(why: Unroutable, info: &VeInfo, frame: &mut TrapFrame) {
     if let Some(fault) = why.fault() {
         frame.vector = fault as u64;
         if fault::catch(frame) {
-            let refused = Routed { length: 0, call: None, value: 0 };
+            let length = u64::from(info.instruction_length);
+            let refused = Routed { length, call: None, value: fault as u64 };
             journal::record(info, rip, Outcome::Refused(fault), &refused);
             return;
         }
