@@ -8,7 +8,7 @@ use abi::Gpr::{R11, R12, R13, R14, R15};
 use abi::exit::VmcallMask;
 use abi::ghci::FATAL_TEXT_BYTES;
 use abi::leaf::tdg;
-use abi::{GhciStatus, GpaRange, Gpr, IoWidth, Regs, SharedGpa};
+use abi::{GhciStatus, GpaRange, Gpr, IoWidth, Regs, SharedGpa, poison};
 use tdcall::ghci::{self, CacheOperation, MmioWidth, NotifyVector, VmcallError};
 use tdcall::guest;
 
@@ -207,17 +207,22 @@ const fn fatal(error: VmcallError) -> Result<[u64; 0], VmcallError> {
     }
 }
 
-/// A vendor's call that exposes every register that can be: the VMM poisons all of them.
-fn every_register_exposed() -> Result<[u64; 0], VmcallError> {
+/// Registers in which [`every_register`] finds poison: all that can be exposed but R10.
+pub(crate) const POISONED: u64 = 11;
+
+/// A vendor's call that exposes every register that can be; in how many the VMM left poison.
+/// Without any, no other check here would mean a thing.
+fn every_register_exposed() -> Result<[u64; 1], VmcallError> {
     let mask = u64::from(VmcallMask::GPR_ALLOWED) & !Gpr::Rbp.bit() | 0xFFFF_0000;
     let mut regs = Regs { rcx: mask, r10: u64::MAX, ..Regs::default() };
-    vmcall(&mut regs).map(nothing)
+    vmcall(&mut regs)?;
+    Ok([Gpr::ALL.into_iter().filter(|gpr| poison::is_in(regs[*gpr])).count() as u64])
 }
 
 /// Tells the VMM what to answer to the next standard call.
 pub(crate) fn script(status: u64, seed: u64) -> Result<(), VmcallError> {
     let rcx = Gpr::R10.bit() | R11.bit() | R12.bit();
-    let r10 = abi::poison::SCRIPT;
+    let r10 = poison::SCRIPT;
     let mut regs = Regs { rcx, r10, r11: status, r12: seed, ..Regs::default() };
     vmcall(&mut regs)?;
     if regs.r10 == 0 { Ok(()) } else { Err(VmcallError::Vmm(GhciStatus(regs.r10))) }

@@ -56,6 +56,9 @@ instructions! {
     extend [], "movzx r15, byte ptr [rdi]" => |regs, of| regs.r15 = of(R11) & 0xFF;
     sign [], "movsx r14, word ptr [rdi]" =>
         |regs, of| regs.r14 = i64::from(of(R11) as i16).cast_unsigned();
+    add [], "add r10d, [rdi]" => |regs, of| {
+        regs.r10 = u64::from((regs.r10 as u32).wrapping_add(of(R11) as u32));
+    };
     store_8 [], "mov [rdi], r12b" => none;
     store_64 [], "mov [rdi], r13" => none;
     in_8 [Rdx = SCRATCH], "in al, dx" => |regs, of| replace(&mut regs.rax, 0xFF, of(R11));

@@ -6,7 +6,7 @@ use abi::{GhciStatus, Gpr, RegisterFile, poison};
 use kernel::{Verdict, println};
 
 use super::Round;
-use super::calls::{Answer, Ending, Function};
+use super::calls::{Answer, Ending, Function, Kind, POISONED};
 use super::instructions::Instruction;
 
 /// Registers that a function of the C ABI keeps. [System V ABI 3.2.1]
@@ -82,7 +82,12 @@ impl Judge {
 
     /// What the function returned is the answer.
     fn result(&mut self, function: &Function, round: Round, answer: &Answer) {
-        let Round::Scripted(status, seed) = round else { return };
+        let Round::Scripted(status, seed) = round else {
+            if function.kind == Kind::Vendor && answer.values[0] != POISONED {
+                self.fail(function.name, format_args!("no poison: {answer:x?}"));
+            }
+            return;
+        };
         // MapGPA goes on by itself; the script is for its first call alone.
         let goes_on = function.name == "map_gpa" && status == GhciStatus::RETRY;
         if goes_on {
