@@ -52,6 +52,7 @@ pub fn most(name: &str) -> (usize, usize) {
 pub fn measure(qemu: &str) -> Result<Vec<Cost>> {
     let mut options = fixture::options("bench-ve", PAYLOAD);
     options.timeout *= 4;
+    options.config = "features=pconfig+wbinvd".into();
     let log = options.logs.join("instructions.log");
     let one = if Qemu::find(qemu)?.version < ONE_INSTRUCTION_OPTION {
         "-singlestep"
