@@ -4,9 +4,9 @@
 //! was, except where the specification says otherwise. Outputs go to the registers
 //! at once, because leaves that fail report through them too.
 //!
-//! Leaves 48, 49, 64-75, 80-87 and 96 (service TDs, export, import) are unknown: TDX_FEATURES0
-//! does not have them, and the dispatcher of 1.5.01 answers OPERAND_INVALID with operand RAX
-//! to every number that it has no case for.
+//! Leaves 48, 49, 64-75, 80-87 and 96 (service TDs, export, import) are unknown. 1.5.01 has
+//! them for every TD; a module that does not have them answers as its dispatcher answers
+//! every number without a case: OPERAND_INVALID with operand RAX.
 
 mod mem_page_add;
 mod mem_page_aug;

@@ -2,7 +2,6 @@
 
 use abi::leaf::tdh;
 use abi::{Operand, Status};
-use std::vec;
 use std::vec::Vec;
 
 use super::host::{HKID, Host, Shape};
@@ -66,10 +65,11 @@ fn change_tdr(host: &mut Host, change: impl FnOnce(&mut Tdr)) {
 
 #[test]
 fn each_leaf_works_in_the_op_states_of_the_reference() {
-    let states =
-        vec![Host::with_tdcs(), Host::built(Shape::default()), Host::runnable(Shape::default())];
+    let (uninitialized, initialized, runnable) =
+        (Host::with_tdcs(), Host::built(Shape::default()), Host::runnable(Shape::default()));
+    let states = [&uninitialized, &initialized, &runnable];
     for (leaf, operand, allowed) in TD_LEAVES {
-        for (state, (host, allowed)) in states.iter().zip(allowed).enumerate() {
+        for (state, (host, allowed)) in states.into_iter().zip(allowed).enumerate() {
             if names_vcpu(leaf) && state == 0 {
                 continue;
             }
@@ -79,8 +79,8 @@ fn each_leaf_works_in_the_op_states_of_the_reference() {
     }
     // VP.INIT needs a vCPU that is not initialised to get far.
     let init = |host: &Host| call(host, tdh::VP_INIT, Operand::Rcx);
-    assert_eq!(init(&states[1]), Status::VCPU_STATE_INCORRECT);
-    assert_eq!(init(&states[2]), Status::OP_STATE_INCORRECT);
+    assert_eq!(init(&initialized), Status::VCPU_STATE_INCORRECT);
+    assert_eq!(init(&runnable), Status::OP_STATE_INCORRECT);
 }
 
 #[test]
