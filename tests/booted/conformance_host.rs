@@ -10,15 +10,19 @@ use harness::{Exit, Machine, Options, Report, fixture, paths};
 /// More checks than a boot can do without.
 const ENOUGH: usize = 1000;
 
-/// `conform_host` in place of the VMM; one boot for all tests.
+/// `conform_host` in place of the VMM, with these options of the module.
+fn boot(test: &str, module_options: &str) -> Report {
+    let machine =
+        Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("conform_host") };
+    let timeout = Duration::from_mins(1);
+    let module_options = module_options.to_owned();
+    fixture::boot(&Options { machine, timeout, module_options, ..fixture::options(test, "td") })
+}
+
+/// One boot for all tests that only look at its lines.
 fn report() -> &'static Report {
     static REPORT: OnceLock<Report> = OnceLock::new();
-    REPORT.get_or_init(|| {
-        let machine =
-            Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("conform_host") };
-        let options = fixture::options("conformance-host", "td");
-        fixture::boot(&Options { machine, timeout: Duration::from_mins(1), ..options })
-    })
+    REPORT.get_or_init(|| boot("conformance-host", ""))
 }
 
 fn lines(report: &Report) -> Vec<Line<'_>> {
@@ -64,4 +68,13 @@ fn every_status_that_a_host_leaf_gives_is_documented() {
     };
     let unknown: Vec<_> = lines.iter().filter(|line| !is_documented(line)).collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn a_module_that_clears_rbp_answers_the_same() {
+    let report = boot("conformance-host-rbp", "rbp=clobber");
+    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{}", report.vmm_log);
+    let kept = "the typed function: an interrupt, and RBP";
+    let is_kept = |line: &Line<'_>| line.name == kept && line.failure.is_none();
+    assert!(lines(&report).iter().any(is_kept), "{}", report.vmm_log);
 }

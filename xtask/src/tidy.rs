@@ -35,8 +35,9 @@ const MAY_BE_UNSAFE: [(&str, &str); 10] = [
     ("tests/payloads/src/bin/", "*"),
     (
         "tests/hosts/src/",
-        "bare/apic bare/memory bare/mod run scenarios/build scenarios/memory scenarios/mod \
-         scenarios/others scenarios/quick scenarios/running scenarios/system bin/conform_host",
+        "bare/apic bare/memory bare/mod run scenarios/build scenarios/enter scenarios/memory \
+         scenarios/mod scenarios/others scenarios/quick scenarios/running scenarios/system \
+         bin/conform_host",
     ),
     ("tests/bench/", "*"),
 ];

@@ -1,8 +1,13 @@
 //! A TD that runs: the first VMCALL, commands, exits.
+#![expect(unsafe_code, reason = "VP.ENTER, and a look at RBP")]
 
-use abi::Gpr;
+use core::arch::asm;
+
+use abi::exit::TdExitStatus;
 use abi::leaf::tdh;
+use abi::{Gpr, Hpa, Regs};
 use conformance::Value::{self, At, Is};
+use tdcall::host;
 
 use super::build::INITIAL_RCX;
 use crate::bare::apic;
@@ -11,6 +16,8 @@ use crate::run::{Row, Run, What};
 use crate::tables::enter::{Command, Exit, exit};
 
 const VECTOR: u8 = 0x51;
+/// R9: an interruption, which is an external interrupt.
+const EXTERNAL: u64 = 1 << 31;
 /// Exposed by the first VMCALL, and by the others. [ABI-H 5.4]
 const EVERYTHING: u64 = 0xFFCC;
 const R10_TO_R15: u64 = 0xFC00;
@@ -95,7 +102,6 @@ pub(super) fn leave(run: &mut Run, vcpu: u8, exit: &Exit) {
 
 /// An interrupt that is pending ends the run at once, and is the VMM's to handle.
 pub(super) fn interrupt(run: &mut Run, vcpu: u8) {
-    const EXTERNAL: u64 = 1 << 31;
     apic::interrupt_self(VECTOR);
     let exit = Exit {
         name: "an interrupt that was pending",
@@ -107,6 +113,53 @@ pub(super) fn interrupt(run: &mut Run, vcpu: u8) {
     };
     leave_with(run, vcpu, &exit, EXTERNAL | u64::from(VECTOR));
     apic::end_of_interrupt();
+}
+
+/// VP.ENTER by its typed function, with an exit of either kind; RBP is the caller's after it.
+/// [ABI-H 5.6]
+pub(super) fn typed(run: &mut Run, [load, at]: [u64; 2], result: u64) {
+    let tdvpr = run.address(Tdvpr(0));
+    let mut regs = Regs { r10: load, r11: at, ..Regs::default() };
+    let (status, rbp_is_kept) = enter(tdvpr, &mut regs);
+    let holds = status == TdExitStatus(exit::TDCALL.0) && regs.r12 == result && rbp_is_kept;
+    let what = What(tdh::VP_ENTER, "ABI-H 5.4, 5.6", "the typed function: a VMCALL, and RBP");
+    run.report_as(&what, exit::TDCALL, holds);
+
+    apic::interrupt_self(VECTOR);
+    let mut regs = Regs { r10: crate::guest::COUNT, r12: 1, ..Regs::default() };
+    let (status, rbp_is_kept) = enter(tdvpr, &mut regs);
+    let expected = Regs { rax: 1, r9: EXTERNAL | u64::from(VECTOR), ..Regs::default() };
+    let holds = status == TdExitStatus(exit::INTERRUPT.0) && regs == expected && rbp_is_kept;
+    let what = What(tdh::VP_ENTER, "ABI-H 5.5, 5.6", "the typed function: an interrupt, and RBP");
+    run.report_as(&what, exit::INTERRUPT, holds);
+    apic::end_of_interrupt();
+    let (status, _) = enter(tdvpr, &mut regs);
+    let what = What(tdh::VP_ENTER, "ABI-H 5.3", "the typed function: the guest goes on");
+    run.report_as(&what, exit::TDCALL, status == TdExitStatus(exit::TDCALL.0) && regs.r12 == 0);
+}
+
+/// VP.ENTER called with a number in RBP; whether it is there afterwards.
+fn enter(tdvpr: Hpa, regs: &mut Regs) -> (TdExitStatus, bool) {
+    const MARK: u64 = 0x5EED_B0B5;
+    extern "C" fn call(tdvpr: u64, regs: &mut Regs) -> u64 {
+        let tdvpr = Hpa::try_new(tdvpr).unwrap_or(Hpa::new(0));
+        // SAFETY: the TD reaches the pool alone, where no Rust object is; this program has
+        // no other state that a TD exit changes.
+        unsafe { host::vp_enter(tdvpr, regs) }.0
+    }
+    let (status, rbp): (u64, u64);
+    // SAFETY: calls a function by its convention on an aligned stack; RBP is put back.
+    unsafe {
+        asm!(
+            "push rbp", "sub rsp, 8", "mov ebp, {mark}",
+            "call {call}",
+            "mov rcx, rbp", "add rsp, 8", "pop rbp",
+            mark = const MARK, call = sym call,
+            in("rdi") tdvpr.bits(), in("rsi") &raw mut *regs,
+            lateout("rax") status, lateout("rcx") rbp, clobber_abi("C"),
+        );
+    }
+    (TdExitStatus(status), rbp == MARK)
 }
 
 fn leave_with(run: &mut Run, vcpu: u8, exit: &Exit, r9: u64) {

@@ -120,6 +120,7 @@ pub(super) fn runs(run: &mut Run) {
     expose(run, "a VMCALL that exposes all that it may", 0xFFCC);
     enter::interrupt(run, 0);
     enter::resume(run, "after an asynchronous exit no register comes in", 0, [guest::COUNT, 0], 0);
+    enter::typed(run, [guest::LOAD, 0x10], 77);
     shared(run);
     accepted(run);
     missing(run);
