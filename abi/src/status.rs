@@ -263,11 +263,20 @@ impl Status {
 
     /// The caller should try the same call again: a lock was taken, by another
     /// vCPU or by the host, or there was no entropy. [ABI-G 16.24], [ABI-H 2.5]
+    ///
+    /// PREVIOUS_TLB_EPOCH_BUSY is not among them: it stays until vCPUs leave the TD.
     #[must_use]
     pub const fn is_busy(self) -> bool {
         self.is(Self::OPERAND_BUSY)
             || self.is(Self::OPERAND_BUSY_HOST_PRIORITY)
             || self.is(Self::RND_NO_ENTROPY)
+    }
+
+    /// The same for leaves that work on the whole system or make keys: [`Self::is_busy`], or
+    /// such a leaf is running, or there was no entropy for a key. [ABI-H 3.5, 3.6]
+    #[must_use]
+    pub const fn is_system_busy(self) -> bool {
+        self.is_busy() || self.is(Self::SYS_BUSY) || self.is(Self::KEY_GENERATION_FAILED)
     }
 }
 

@@ -100,8 +100,9 @@ fn accept_page(
     level: PageLevel,
 ) -> Result<Outcome, AcceptError> {
     let refused = |status| AcceptError::Refused { gpa, level, status };
+    let mut status = Status::SUCCESS;
     for _ in 0..BUSY_TRIES {
-        let status = td.mem_page_accept(gpa, level);
+        status = td.mem_page_accept(gpa, level);
         if status == Status::SUCCESS {
             return Ok(Outcome::Accepted);
         } else if status.is(Status::PAGE_SIZE_MISMATCH) && level == PageLevel::Size2M {
@@ -113,7 +114,7 @@ fn accept_page(
         }
         core::hint::spin_loop();
     }
-    Err(AcceptError::BusyForEver { gpa })
+    Err(AcceptError::BusyForEver { gpa, status })
 }
 
 /// Why memory cannot be accepted.
@@ -122,7 +123,7 @@ fn accept_page(
 pub enum AcceptError {
     Address(AddressError),
     AlreadyAccepted { gpa: PrivateGpa },
-    BusyForEver { gpa: PrivateGpa },
+    BusyForEver { gpa: PrivateGpa, status: Status },
     Refused { gpa: PrivateGpa, level: PageLevel, status: Status },
 }
 
@@ -135,9 +136,11 @@ impl fmt::Display for AcceptError {
                 "page {:#x} is accepted already, but the TD HOB says it is not: attack?",
                 gpa.bits()
             ),
-            Self::BusyForEver { gpa } => {
-                write!(f, "page {:#x} stays busy: it cannot be accepted", gpa.bits())
-            }
+            Self::BusyForEver { gpa, status } => write!(
+                f,
+                "page {:#x} cannot be accepted: TDG.MEM.PAGE.ACCEPT goes on to answer {status}",
+                gpa.bits()
+            ),
             Self::Refused { gpa, level, status } => write!(
                 f,
                 "cannot accept {} KiB at {:#x}: {status}",
@@ -264,7 +267,8 @@ mod tests {
         let mut module = Always(Status::OPERAND_BUSY_HOST_PRIORITY.with_detail(1), 0);
         let mut ram = ram(&[(0x20_0000, 0x20_0000)]);
         let error = accept_all(&mut module, &mut ram, GpaWidth::Bits48).unwrap_err();
-        assert_eq!(error, AcceptError::BusyForEver { gpa: PrivateGpa::new(0x20_0000) });
+        let gpa = PrivateGpa::new(0x20_0000);
+        assert_eq!(error, AcceptError::BusyForEver { gpa, status: module.0 });
         assert_eq!(module.1, u64::from(BUSY_TRIES));
     }
 

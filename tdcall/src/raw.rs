@@ -23,7 +23,7 @@
 //! | TDCALL #UD, #GP | nothing: whoever executes TDCALL knows that it is in a TD |
 //! | RBP = 0 after TDH.VP.ENTER (module 1.5.01), or kept (later ones) | RBP is on the stack [ABI-H 5.6] |
 //! | RBP of a nested VM after TDG.VP.ENTER | the same |
-//! | OPERAND_BUSY, HOST_PRIORITY busy, RND_NO_ENTROPY | the leaf's function repeats the call with a bound (`retry`) |
+//! | OPERAND_BUSY, HOST_PRIORITY busy, SYS_BUSY, RND_NO_ENTROPY, KEY_GENERATION_FAILED | the leaf's function repeats the call with a bound (`retry`) |
 //!
 //! # Lending registers
 //!

@@ -12,6 +12,8 @@ mod no_trust_domain;
 mod options;
 mod profiles;
 mod proof;
+mod rbp;
+mod retries;
 mod seamcall;
 mod ve;
 mod versions;

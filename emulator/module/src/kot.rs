@@ -21,11 +21,13 @@ pub(crate) struct Kot {
     states: [KotState; HKIDS],
     /// Bit *n*: the one package has not written back the lines of HKID *n*.
     awaits_write_back: u64,
+    /// A write-back has begun and was interrupted.
+    is_interrupted: bool,
 }
 
 impl Kot {
     pub(crate) const fn new() -> Self {
-        Self { states: [KotState::Free; HKIDS], awaits_write_back: 0 }
+        Self { states: [KotState::Free; HKIDS], awaits_write_back: 0, is_interrupted: false }
     }
 
     pub(crate) fn state(&self, hkid: u16) -> KotState {
@@ -55,6 +57,21 @@ impl Kot {
     /// Every cache line of every flushed HKID is back in memory.
     pub(crate) fn written_back(&mut self) {
         self.awaits_write_back = 0;
+        self.is_interrupted = false;
+    }
+
+    /// A write-back begins anew.
+    pub(crate) const fn start_write_back(&mut self) {
+        self.is_interrupted = false;
+    }
+
+    /// A write-back stops half-way: it can be resumed.
+    pub(crate) const fn interrupt_write_back(&mut self) {
+        self.is_interrupted = true;
+    }
+
+    pub(crate) const fn is_write_back_interrupted(&self) -> bool {
+        self.is_interrupted
     }
 }
 

@@ -7,12 +7,14 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod injection;
 pub mod machine;
 pub mod module;
 pub mod svm;
 pub mod td;
 pub mod virt;
 
+mod host_priority;
 mod hpa;
 mod kot;
 mod metadata;

@@ -164,13 +164,16 @@ pub enum TdExit {
         /// Host-physical address of the other TD's TDR: R8.
         target: u64,
     },
+    /// A TDCALL that lost a lock to the host for too long. Trap-like: the guest's RAX
+    /// holds OPERAND_BUSY, and RIP was advanced by `svm/`. [ABI-H 5.7]
+    HostPriorityTimeout,
 }
 
 impl TdExit {
     /// Whether RIP goes past the TDCALL before the exit.
     #[must_use]
     pub const fn is_trap_like(self) -> bool {
-        matches!(self, Self::Vmcall | Self::CrossTdTrap { .. })
+        matches!(self, Self::Vmcall | Self::CrossTdTrap { .. } | Self::HostPriorityTimeout)
     }
 }
 

@@ -6,8 +6,10 @@
 
 use abi::leaf::{tdg as tdg_leaf, tdh as tdh_leaf};
 use abi::tdmr::{MAX_TDMRS, TdmrInfo};
-use abi::{Counts, Operand, Status};
+use abi::{Counts, Operand, Regs, Status};
 
+use crate::host_priority;
+use crate::injection::{self, Injections, Side};
 use crate::kot::Kot;
 use crate::machine::{
     AfterSeamcall, CpuMode, Exception, HostRegs, Machine, Outcome, TdExit, VcpuId,
@@ -48,6 +50,8 @@ pub struct ModuleConfig {
     /// Zero the VMM's RBP on an asynchronous exit even under NO_RBP_MOD, as module
     /// 1.5.01 does; from 1.5.06 on it is preserved. [ABI-H 5.6]
     pub rbp_clobbered_on_async_exit: bool,
+    /// Statuses to end calls with.
+    pub injections: Injections,
 }
 
 impl Default for ModuleConfig {
@@ -60,6 +64,7 @@ impl Default for ModuleConfig {
             xfam: crate::sys::XFAM_FIXED1,
             cpuid_config: [[0; 4]; 12],
             rbp_clobbered_on_async_exit: false,
+            injections: Injections::NONE,
         }
     }
 }
@@ -109,7 +114,8 @@ impl Module {
         HostRegs { gpr, xmm }: HostRegs<'_>,
     ) -> AfterSeamcall {
         let rax = gpr.rax;
-        let answer = match self.check_seamcall(rax) {
+        let checked = self.check_seamcall(rax);
+        let answer = match checked.and_then(|leaf| self.injected_seamcall(leaf, gpr)) {
             Err(status) => status,
             Ok(tdh_leaf::VP_ENTER) => match tdh::vp_enter::run(self, m, gpr, xmm) {
                 Ok(vcpu) => return AfterSeamcall::EnterTd(vcpu),
@@ -141,6 +147,28 @@ impl Module {
         Ok(leaf)
     }
 
+    /// The leaf number again, unless the call is to end with an injected status.
+    fn injected_seamcall(&mut self, leaf: u64, gpr: &mut Regs) -> Result<u64, Status> {
+        let Some(status) = self.config.injections.take(Side::Tdh, leaf, gpr.rcx) else {
+            return Ok(leaf);
+        };
+        if status.is(Status::INTERRUPTED_RESUMABLE) {
+            self.kot.interrupt_write_back();
+        }
+        injection::clear_outputs(leaf, status, gpr);
+        Err(status)
+    }
+
+    /// The status that a TDCALL with these registers is to end with, if one is injected.
+    fn injected_tdcall(&mut self, m: &dyn Machine, v: VcpuId) -> Option<Status> {
+        if self.config.injections.are_none() {
+            return None;
+        }
+        let Regs { rax, rcx, .. } = Tdvps::load_gprs(m, v.tdvpr);
+        let (leaf, _) = tdg::check(rax).ok()?;
+        self.config.injections.take(Side::Tdg, leaf, rcx)
+    }
+
     /// Serves TDCALL. The caller's registers stand in its TDVPS page and are changed
     /// there; `mode` is the CPU at the instruction. [ABI-G 1]
     ///
@@ -152,9 +180,11 @@ impl Module {
             return Outcome::Inject(Exception::Gp);
         }
         let report_key = *self.report_key.get_or_insert_with(|| report::new_key(m));
+        let injected = self.injected_tdcall(m, v);
         let mut call = Call::load(self, m, v, report_key);
         let rax = call.tdvps.gprs.rax;
-        let answer = tdg::run(&mut call, rax);
+        let answer = injected.map_or_else(|| tdg::run(&mut call, rax), Ok);
+        let answer = host_priority::settle(&mut call, answer);
         if let Ok(status) = answer {
             call.finish(status);
         }
@@ -180,6 +210,11 @@ impl Module {
     /// `svm` has advanced RIP before. [ABI-H 5.4-5.7]
     pub fn td_exit(&mut self, m: &mut dyn Machine, v: VcpuId, exit: TdExit, host: HostRegs<'_>) {
         td_exit::run(&self.config, m, v, exit, host);
+    }
+
+    /// The injection that the last call used up, for the log.
+    pub fn take_used_injection(&mut self) -> Option<injection::Rule> {
+        self.config.injections.take_used_up()
     }
 
     /// Configuration of the TD and of the vCPU.

@@ -45,6 +45,13 @@ pub(crate) fn run(
             tdvps.last_exit = LastExit::AsyncTrap as u32;
             Status::CROSS_TD_TRAP
         }
+        TdExit::HostPriorityTimeout => {
+            let rbp = if keeps_rbp && !config.rbp_clobbered_on_async_exit { kept.rbp } else { 0 };
+            let rax = Status::HOST_PRIORITY_BUSY_TIMEOUT.0;
+            *gpr = Regs { rax, rbp, rsp: kept.rsp, ..Regs::default() };
+            tdvps.last_exit = LastExit::AsyncTrap as u32;
+            Status::HOST_PRIORITY_BUSY_TIMEOUT
+        }
     };
     if class.is(Status::NON_RECOVERABLE_VCPU) {
         tdvps.state = VcpuState::Disabled as u32;

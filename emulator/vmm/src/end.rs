@@ -3,7 +3,7 @@
 use core::fmt;
 
 use abi::exit::TdExitStatus;
-use abi::verdict;
+use abi::{Status, verdict};
 
 use crate::failure::Failure;
 use crate::vmcall::FatalText;
@@ -145,6 +145,13 @@ impl fmt::Display for Death {
             Self::Exit(exit) if exit.class().0 == 0 => {
                 write!(f, "{} that nobody can handle", exit.reason())
             }
+            // These come without a reason.
+            Self::Exit(exit)
+                if exit.class().is(Status::HOST_PRIORITY_BUSY_TIMEOUT)
+                    || exit.class().is(Status::CROSS_TD_TRAP) =>
+            {
+                write!(f, "{}", exit.class())
+            }
             Self::Exit(exit) => write!(f, "{} ({})", exit.reason(), exit.class()),
         }
     }
@@ -168,7 +175,6 @@ impl fmt::Display for Hang {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::Status;
     use std::format;
 
     #[test]
@@ -177,6 +183,13 @@ mod tests {
         let end = End::Died(Death::Exit(exit));
         assert_eq!(format!("{end}"), "td died: triple fault (NON_RECOVERABLE_VCPU)");
         assert_eq!(end.verdict(), verdict::TD_DIED);
+    }
+
+    #[test]
+    fn a_trap_has_a_class_and_no_reason() {
+        let exit = TdExitStatus(Status::HOST_PRIORITY_BUSY_TIMEOUT.0);
+        let end = End::Died(Death::Exit(exit));
+        assert_eq!(format!("{end}"), "td died: HOST_PRIORITY_BUSY_TIMEOUT");
     }
 
     #[test]

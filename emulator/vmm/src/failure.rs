@@ -54,6 +54,8 @@ pub enum Failure {
         /// How many.
         pages: u64,
     },
+    /// The VMM's own RBP was another one after TDH.VP.ENTER.
+    LostRbp,
     /// The module did not stop the VMM.
     NotStopped {
         /// What the VMM did.
@@ -125,6 +127,7 @@ impl fmt::Display for Failure {
             Self::Leak { pages } => {
                 write!(f, "module: {pages} pages of the TD were not given back")
             }
+            Self::LostRbp => f.write_str("VMM: RBP is lost over TDH.VP.ENTER: the wrapper does not save it"),
             Self::NotStopped { access } => {
                 write!(f, "module: the VMM was not stopped when it {access} TD-private memory")
             }

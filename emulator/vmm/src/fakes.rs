@@ -319,8 +319,11 @@ impl Seamcall for FakeModule {
         let last = self.repeats && self.exits.len() == 1;
         let next = if last { self.exits.front().copied() } else { self.exits.pop_front() };
         let (rax, out) = next.expect("the script ends before the run does");
-        file.gprs = out;
-        TdExitStatus(rax)
+        let exit = TdExitStatus(rax);
+        if exit.entered() {
+            file.gprs = out;
+        }
+        exit
     }
 
     fn mem_sept_add(

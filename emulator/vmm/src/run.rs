@@ -4,7 +4,7 @@
 use core::fmt;
 
 use abi::exit::TdExitStatus;
-use abi::{ExitReason, Regs};
+use abi::{ExitReason, Regs, Status};
 
 use crate::end::{Death, End, Hang};
 use crate::failure::Failure;
@@ -16,6 +16,8 @@ use crate::{fault, interrupts, vmcall};
 /// Identical faults in a row that are taken for progress. KVM needs one entry for each; a
 /// few more come when interrupts arrive between.
 const SAME_FAULTS: u32 = 32;
+/// Entries in a row that may find something locked.
+const BUSY_ENTRIES: u32 = 1000;
 /// R9: the interruption information is valid. [ABI-H 5.5]
 const INTERRUPTION_VALID: u64 = 1 << 31;
 
@@ -32,7 +34,7 @@ pub fn run(
     loop {
         interrupts::before_entry(vmm, vcpu);
         registers.before_entry();
-        let exit = vmm.module.vp_enter(vcpu.tdvpr, &mut registers.file);
+        let exit = enter(vmm, vcpu, registers);
         registers.after_exit(exit);
         exits.count(exit);
         let went_on = progress
@@ -44,6 +46,20 @@ pub fn run(
     }
 }
 
+/// TDH.VP.ENTER, again while something that it needs is locked: another processor tracks TLBs
+/// or works on the secure EPT. KVM goes on for ever. A failed entry changes no register but
+/// RAX. [ABI-H 5.2]
+fn enter(vmm: &mut Vmm<'_>, vcpu: &Vcpu, registers: &mut Registers) -> TdExitStatus {
+    let mut again = || vmm.module.vp_enter(vcpu.tdvpr, &mut registers.file);
+    for _ in 1..BUSY_ENTRIES {
+        let exit = again();
+        if !exit.class().is(Status::OPERAND_BUSY) {
+            return exit;
+        }
+    }
+    again()
+}
+
 /// Handles one exit.
 fn handle(
     vmm: &mut Vmm<'_>,
@@ -53,7 +69,7 @@ fn handle(
     (exit, registers): (TdExitStatus, &mut Registers),
 ) -> Result<(), End> {
     if !exit.entered() {
-        return Err(Failure::module("TDH.VP.ENTER")(abi::Status(exit.0)).into());
+        return Err(Failure::module("TDH.VP.ENTER")(Status(exit.0)).into());
     }
     if exit.class().0 != 0 {
         return Err(Death::Exit(exit).into());

@@ -6,7 +6,7 @@ use abi::leaf::{tdh, versioned};
 use abi::{Hpa, Status};
 
 use super::{FieldRead, LeafError, done, done_or, plain_leaf};
-use crate::retry::while_busy;
+use crate::retry::{while_busy, while_system_busy};
 
 /// TDH.MNG.CREATE: makes a TD with its TDR in page `tdr` under key `hkid`. In RCX, RDX.
 /// [ABI-H 3.6]
@@ -23,9 +23,9 @@ pub unsafe fn mng_create(tdr: Hpa, hkid: u16) -> Result<(), Status> {
 /// TDH.MNG.KEY.CONFIG: makes the TD's key on this package. In RCX. [ABI-H 3.6]
 ///
 /// # Errors
-/// TD_FATAL, LIFECYCLE_STATE_INCORRECT, KEY_GENERATION_FAILED.
+/// TD_FATAL, LIFECYCLE_STATE_INCORRECT; KEY_GENERATION_FAILED if it stays so.
 pub fn mng_key_config(tdr: Hpa) -> Result<(), Status> {
-    plain_leaf!(tdh::MNG_KEY_CONFIG, in("rcx") tdr.bits(),)
+    plain_leaf!(while_system_busy: tdh::MNG_KEY_CONFIG, in("rcx") tdr.bits(),)
 }
 
 /// TDH.MNG.ADDCX: adds a control-structure page. In RCX page, RDX TDR. [ABI-H 3.6]

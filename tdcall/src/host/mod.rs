@@ -90,8 +90,11 @@ pub unsafe fn call(leaf: Leaf, regs: &mut Regs) -> Status {
 
 /// Repeats a leaf that gives its answer in RAX alone.
 macro_rules! plain_leaf {
-    ($leaf:expr, $($operands:tt)*) => {{
-        let (status, ()) = while_busy(|| {
+    ($leaf:expr, $($operands:tt)*) => {
+        plain_leaf!(while_busy: $leaf, $($operands)*)
+    };
+    ($repeat:ident: $leaf:expr, $($operands:tt)*) => {{
+        let (status, ()) = $repeat(|| {
             // SAFETY: the leaf writes RAX alone; what it takes is the caller's promise.
             (unsafe { seamcall!($leaf, $($operands)*) }, ())
         });

@@ -5,7 +5,7 @@ use abi::leaf::tdh;
 use abi::{Hpa, Status};
 
 use super::{LeafError, done, done_or, plain_leaf};
-use crate::retry::while_busy;
+use crate::retry::{while_busy, while_system_busy};
 
 /// TDH.SYS.INIT: once. In RCX = 0; on a CPUID error RCX = leaf | sub-leaf << 32, RDX mask.
 /// [ABI-H 3.5]
@@ -13,7 +13,7 @@ use crate::retry::while_busy;
 /// # Errors
 /// SYS_INIT_NOT_PENDING if it was done; platform checks.
 pub fn sys_init() -> Result<(), LeafError> {
-    let (status, (rcx, rdx)) = while_busy(|| {
+    let (status, (rcx, rdx)) = while_system_busy(|| {
         let (rcx, rdx): (u64, u64);
         // SAFETY: changes module state alone; RCX, RDX, R8-R10 are outputs.
         let status = unsafe {
@@ -31,7 +31,7 @@ pub fn sys_init() -> Result<(), LeafError> {
 /// # Errors
 /// SYS_LP_INIT_NOT_PENDING, SYS_LP_INIT_DONE; platform checks.
 pub fn sys_lp_init() -> Result<(), LeafError> {
-    let (status, (rcx, rdx)) = while_busy(|| {
+    let (status, (rcx, rdx)) = while_system_busy(|| {
         let (rcx, rdx): (u64, u64);
         // SAFETY: changes module state alone; RCX, RDX, R8 are outputs.
         let status = unsafe {
@@ -51,16 +51,16 @@ pub fn sys_lp_init() -> Result<(), LeafError> {
 /// # Safety
 /// The PAMT areas that the TDMR_INFOs name become the module's for ever.
 pub unsafe fn sys_config(tdmr_infos: Hpa, count: usize, hkid: u16) -> Result<(), Status> {
-    plain_leaf!(tdh::SYS_CONFIG, in("rcx") tdmr_infos.bits(), in("rdx") count as u64,
+    plain_leaf!(while_system_busy: tdh::SYS_CONFIG, in("rcx") tdmr_infos.bits(), in("rdx") count as u64,
                 in("r8") u64::from(hkid),)
 }
 
 /// TDH.SYS.KEY.CONFIG: once on each package. [ABI-H 3.5]
 ///
 /// # Errors
-/// SYS_KEY_CONFIG_NOT_PENDING, KEY_GENERATION_FAILED.
+/// SYS_KEY_CONFIG_NOT_PENDING; KEY_GENERATION_FAILED or SYS_BUSY if it stays so.
 pub fn sys_key_config() -> Result<(), Status> {
-    plain_leaf!(tdh::SYS_KEY_CONFIG,)
+    plain_leaf!(while_system_busy: tdh::SYS_KEY_CONFIG,)
 }
 
 /// TDH.SYS.TDMR.INIT: initialises the next piece of a TDMR's PAMT; `Ok` holds the first

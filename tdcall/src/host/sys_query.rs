@@ -8,7 +8,7 @@ use abi::{Hpa, Status};
 
 use super::{FieldRead, done, plain_leaf};
 use crate::error::next_field;
-use crate::retry::while_busy;
+use crate::retry::{while_busy, while_system_busy};
 
 /// TDH.SYS.RD: reads a global field. In RDX field; out R8 value, RDX next field.
 /// [ABI-H 3.5]
@@ -99,7 +99,7 @@ pub fn sys_lp_shutdown() -> Result<(), Status> {
 /// # Errors
 /// SYS_BUSY, SYS_NOT_READY, OPERAND_INVALID.
 pub fn sys_shutdown(version: u16) -> Result<(), Status> {
-    plain_leaf!(tdh::SYS_SHUTDOWN, in("rcx") u64::from(version),)
+    plain_leaf!(while_system_busy: tdh::SYS_SHUTDOWN, in("rcx") u64::from(version),)
 }
 
 /// TDH.SYS.UPDATE: takes the state of the module before this one. [ABI-H 3.5]
@@ -107,5 +107,5 @@ pub fn sys_shutdown(version: u16) -> Result<(), Status> {
 /// # Errors
 /// SYS_BUSY, SYS_STATE_INCORRECT, SYS_INVALID_HANDOFF.
 pub fn sys_update() -> Result<(), Status> {
-    plain_leaf!(tdh::SYS_UPDATE,)
+    plain_leaf!(while_system_busy: tdh::SYS_UPDATE,)
 }

@@ -19,6 +19,13 @@ pub(super) fn counts_at_end(counts: &abi::Counts) {
     line(format_args!("counts at end {counts}"));
 }
 
+/// Prints the injection that the last call used up, if it did.
+pub(super) fn injection(module: &mut crate::Module) {
+    if let Some(rule) = module.take_used_injection() {
+        line(format_args!("injected {rule}"));
+    }
+}
+
 /// Ends the run with a verdict of `abi::verdict`.
 pub(super) fn end(verdict: u32) -> ! {
     // SAFETY: the debug-exit device ends QEMU; without the device nothing happens.

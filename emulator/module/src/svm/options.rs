@@ -7,13 +7,17 @@
 //! | `seamcall=fail` | TDX is on, but no module is loaded: SEAMCALL is VMfailInvalid [ABI-H 1.1] |
 //! | `seamcall=gp` | TDX is off in the firmware: SEAMCALL is #GP, and no key is private |
 //! | `vmx=off` | VMX is off in the firmware: VMXON is #GP, SEAMCALL #UD |
+//! | `inject=<rule>` | calls that end with a status which needs another processor: see [`crate::injection`]; up to eight |
 //!
-//! Of the last three the last one on the line counts.
+//! Of `seamcall` and `vmx` the last one on the line counts.
+
+use core::fmt;
 
 use super::vmx::Platform;
+use crate::injection::{self, Injections};
 
 /// Parsed options.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
     /// `seed`.
     pub seed: Option<u64>,
@@ -21,24 +25,56 @@ pub(super) struct Options {
     pub clobber_rbp: bool,
     /// `seamcall` and `vmx`.
     pub platform: Platform,
+    /// `inject`.
+    pub injections: Injections,
+}
+
+/// A word that is no option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadWord<'a> {
+    /// The line is not text.
+    NotUtf8,
+    /// There is no such option, or not with this value.
+    Unknown(&'a str),
+    /// The injection can not be.
+    Injection(&'a str, injection::Refused),
+}
+
+impl fmt::Display for BadWord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUtf8 => f.write_str("the options are not UTF-8"),
+            Self::Unknown(word) => write!(f, "no such option: {word}"),
+            Self::Injection(word, why) => write!(f, "option {word} {why}"),
+        }
+    }
 }
 
 impl Options {
-    /// Parses the command line, or gives the word that is no option.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, &str> {
+    /// Parses the command line.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, BadWord<'_>> {
         let mut options = Self::default();
-        let line = core::str::from_utf8(line).map_err(|_| "(not UTF-8)")?;
+        let line = core::str::from_utf8(line).map_err(|_| BadWord::NotUtf8)?;
         for word in line.split_ascii_whitespace() {
-            match word.split_once('=') {
-                Some(("seed", number)) => options.seed = Some(parse_number(number).ok_or(word)?),
-                Some(("rbp", "clobber")) => options.clobber_rbp = true,
-                Some(("seamcall", "fail")) => options.platform = Platform::NotLoaded,
-                Some(("seamcall", "gp")) => options.platform = Platform::TdxOff,
-                Some(("vmx", "off")) => options.platform = Platform::VmxOff,
-                _ => return Err(word),
-            }
+            options.add(word)?;
         }
         Ok(options)
+    }
+
+    fn add<'a>(&mut self, word: &'a str) -> Result<(), BadWord<'a>> {
+        let unknown = BadWord::Unknown(word);
+        match word.split_once('=').ok_or(unknown)? {
+            ("seed", number) => self.seed = Some(parse_number(number).ok_or(unknown)?),
+            ("rbp", "clobber") => self.clobber_rbp = true,
+            ("seamcall", "fail") => self.platform = Platform::NotLoaded,
+            ("seamcall", "gp") => self.platform = Platform::TdxOff,
+            ("vmx", "off") => self.platform = Platform::VmxOff,
+            ("inject", rule) => {
+                self.injections.add(rule).map_err(|why| BadWord::Injection(word, why))?;
+            }
+            _ => return Err(unknown),
+        }
+        Ok(())
     }
 }
 
@@ -52,22 +88,45 @@ fn parse_number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::injection::Refused;
+    use std::format;
 
     #[test]
     fn words_become_options_and_others_are_named() {
         assert_eq!(Options::parse(b""), Ok(Options::default()));
         let both = Options { seed: Some(0x1F), clobber_rbp: true, ..Options::default() };
         assert_eq!(Options::parse(b" seed=0x1f  rbp=clobber "), Ok(both));
-        for (word, platform) in [
-            (&b"seamcall=fail"[..], Platform::NotLoaded),
-            (b"seamcall=gp", Platform::TdxOff),
-            (b"vmx=off", Platform::VmxOff),
-        ] {
-            assert_eq!(Options::parse(word).map(|options| options.platform), Ok(platform));
+        for word in ["seed=x", "quiet", "vmx=on", "seamcall=", "rbp=kept"] {
+            assert_eq!(Options::parse(word.as_bytes()), Err(BadWord::Unknown(word)));
         }
-        assert_eq!(Options::parse(b"vmx=on"), Err("vmx=on"));
-        assert_eq!(Options::parse(b"seed=x"), Err("seed=x"));
-        assert_eq!(Options::parse(b"quiet"), Err("quiet"));
-        assert!(Options::parse(&[0xFF]).is_err());
+        assert_eq!(Options::parse(&[0xFF]), Err(BadWord::NotUtf8));
+    }
+
+    #[test]
+    fn the_platform_has_one_word_for_each_state() {
+        for (words, platform) in [
+            ("seamcall=fail", Platform::NotLoaded),
+            ("seamcall=gp", Platform::TdxOff),
+            ("seamcall=gp vmx=off", Platform::VmxOff),
+        ] {
+            let parsed = Options::parse(words.as_bytes());
+            assert_eq!(parsed.map(|options| options.platform), Ok(platform));
+        }
+    }
+
+    #[test]
+    fn injections_are_collected_and_bad_ones_say_why() {
+        let two =
+            Options::parse(b"inject=tdh.6:8000020000000001:2 inject=tdg.6:8000020000000001:3");
+        let mut injections = Injections::NONE;
+        for rule in ["tdh.6:8000020000000001:2", "tdg.6:8000020000000001:3"] {
+            assert_eq!(injections.add(rule), Ok(()));
+        }
+        assert_eq!(two.map(|options| options.injections), Ok(injections));
+        let word = "inject=tdh.6:0:1";
+        let error = Options::parse(word.as_bytes()).unwrap_err();
+        assert_eq!(error, BadWord::Injection(word, Refused::NotSpontaneous));
+        let text = "option inject=tdh.6:0:1 names a status that this leaf does not give by itself";
+        assert_eq!(format!("{error}"), text);
     }
 }

@@ -28,7 +28,9 @@ pub(super) fn forever(mut vmm: Vmm, mut module: Module, mut hardware: Hardware, 
 fn seamcall(vmm: &mut Vmm, module: &mut Module, hardware: &mut Hardware, host: &Host) {
     let call = *vmm.gprs.get();
     vmm.vmcb.get().save.rflags &= !rflags::CF;
-    match module.seamcall(hardware, vmm.registers()) {
+    let after = module.seamcall(hardware, vmm.registers());
+    log::injection(module);
+    match after {
         AfterSeamcall::EnterTd(vcpu) => td::until_exit(vmm, module, hardware, host, vcpu),
         AfterSeamcall::Return => {
             let has_succeeded = vmm.gprs.get().rax == 0;

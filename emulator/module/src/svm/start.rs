@@ -25,6 +25,8 @@ use crate::{Module, ModuleConfig};
 
 /// The module's own memory.
 const OWN: (u64, u64) = (0x10_0000, 0x200_0000);
+/// The longest command line, and its end.
+const OPTIONS_BYTES: usize = 1024;
 /// Tables that stay for the TDs' maps when the VMM's map is at its largest.
 const SPARE_TABLES: u64 = 256;
 
@@ -71,7 +73,7 @@ pub unsafe fn start(start_info: u64, image_end: u64) -> ! {
     // SAFETY: SVM is on, the tables are loaded, XCR0 is cut to what CPUID offers.
     let host = unsafe { Host::capture(host_vmcb, cpu::switched_xcr0()) };
     let vmm = Vmm::new(pages, entry, start_info::ADDRESS, options.platform);
-    let module = Module::new(config(&ram, host.xcr0(), options));
+    let module = Module::new(config(&ram, host.xcr0(), &options));
     log::line(format_args!("started; the VMM enters at {entry:#x}"));
     run::forever(vmm, module, hardware, &host);
 }
@@ -109,10 +111,13 @@ fn find_ram(info: &StartInfo) -> Ram {
 #[expect(unsafe_code, reason = "reads the loader's command line")]
 fn read_options(info: &StartInfo) -> Options {
     // SAFETY: the loader's string, not yet written by anyone.
-    let (line, length) = unsafe { info.command_line::<256>() };
+    let (line, length) = unsafe { info.command_line::<OPTIONS_BYTES>() };
+    if length == OPTIONS_BYTES {
+        log::die(format_args!("the options are longer than {} bytes", OPTIONS_BYTES - 1));
+    }
     match Options::parse(&line[..length]) {
         Ok(options) => options,
-        Err(word) => log::die(format_args!("no such option: {word}")),
+        Err(error) => log::die(format_args!("{error}")),
     }
 }
 
@@ -156,12 +161,13 @@ fn load_vmm(info: &StartInfo, ram: &Ram, hardware: &mut Hardware) -> u32 {
 
 /// Convertible memory is all RAM above the module: the firmware of a TDX machine
 /// leaves out low memory too.
-fn config(ram: &Ram, xfam: u64, options: Options) -> ModuleConfig {
+fn config(ram: &Ram, xfam: u64, options: &Options) -> ModuleConfig {
     let mut config = ModuleConfig {
         seamrr: (OWN.0, OWN.1 - OWN.0),
         processor_signature: cpu::cpuid(1, 0)[0] & 0x0FFF_3FFF,
         xfam,
         rbp_clobbered_on_async_exit: options.clobber_rbp,
+        injections: options.injections.clone(),
         ..ModuleConfig::default()
     };
     let above = ram.ranges().iter().filter(|range| range.0 >= OWN.1);

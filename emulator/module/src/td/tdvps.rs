@@ -139,6 +139,8 @@ pub struct Tdvps {
     pub l2_ctls: [u64; 4],
     /// TSC_DEADLINE by VM, all ones while none is set, zero for a VM that does not exist.
     pub tsc_deadline: [u64; 4],
+    /// Time stamp since when every TDCALL has lost a lock to the host; 0 for none.
+    pub host_priority_since: u64,
 }
 
 const _: () = assert!(offset_of!(Tdvps, gprs) == 0);

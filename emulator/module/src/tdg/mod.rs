@@ -96,13 +96,18 @@ pub(crate) fn run(call: &mut Call<'_>, rax: u64) -> Result<Status, Outcome> {
     }
 }
 
-fn dispatch(call: &mut Call<'_>, rax: u64) -> Answer {
+/// RAX with nothing wrong: leaf and version.
+pub(crate) fn check(rax: u64) -> Result<(u64, u8), Status> {
     const RESERVED: u64 = 0xFFFF_FFFF_FF00_0000;
-    let invalid = Status::OPERAND_INVALID.with_operand(Operand::Rax);
     let (leaf, version) = (rax & 0xFFFF, (rax >> 16) as u8);
     if rax & RESERVED != 0 || (version > 0 && !tdcall_is_versioned(leaf)) {
-        return Ok(invalid);
+        return Err(Status::OPERAND_INVALID.with_operand(Operand::Rax));
     }
+    Ok((leaf, version))
+}
+
+fn dispatch(call: &mut Call<'_>, rax: u64) -> Answer {
+    let (leaf, version) = check(rax)?;
     match leaf {
         tdg::VP_VMCALL => vp_vmcall::run(call),
         tdg::VP_INFO => vp_info::run(call),
@@ -125,7 +130,7 @@ fn dispatch(call: &mut Call<'_>, rax: u64) -> Answer {
         tdg::VP_ENTER => vp_enter::run(call),
         tdg::VP_INVEPT => vp_invept::run(call),
         tdg::VP_INVVPID => vp_invvpid::run(call),
-        _ => Ok(invalid),
+        _ => Ok(Status::OPERAND_INVALID.with_operand(Operand::Rax)),
     }
 }
 

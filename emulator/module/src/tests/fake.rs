@@ -26,6 +26,8 @@ pub(crate) struct Fake {
     pub tsc_set_back: u64,
     pub tsc_adjust: u64,
     pub misc_enable: u64,
+    /// Ticks that passed.
+    pub ticks: u64,
     random: u64,
 }
 
@@ -117,7 +119,7 @@ impl Machine for Fake {
     }
 
     fn tsc(&self) -> u64 {
-        1_000_000 - self.tsc_set_back
+        1_000_000 + self.ticks - self.tsc_set_back
     }
 
     fn guest_rip(&self, _: &[u64; TDVPS_PAGES]) -> u64 {

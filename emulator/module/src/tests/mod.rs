@@ -8,6 +8,7 @@ mod fake;
 mod guest;
 mod host;
 mod hostile;
+mod injected;
 mod lifecycle;
 mod lists;
 mod memory;

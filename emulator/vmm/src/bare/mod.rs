@@ -7,6 +7,7 @@ mod cpu;
 mod devices;
 mod fw_cfg;
 mod memory;
+mod rbp;
 mod tdx;
 mod traps;
 
@@ -87,7 +88,7 @@ fn enter_vmx_operation() -> Result<(), NotEntered> {
     }
 }
 
-/// Everything that can fail before there is a TD.
+/// The whole run; its verdict.
 fn run(mut free: Ranges<MAX_RANGES>) -> Result<u32, Failure> {
     let mut module = Module::default();
     let vmx_operation = enter_vmx_operation();
@@ -100,7 +101,9 @@ fn run(mut free: Ranges<MAX_RANGES>) -> Result<u32, Failure> {
     module.can_have(&free);
     let seams =
         Seams { module: &mut module, memory: &mut memory, devices: &mut Ports, cpu: &mut cpu };
-    Ok(session(seams, free, &config, image, hob))
+    let verdict = session(seams, free, &config, image, hob);
+    module.rbp().log();
+    if module.rbp().is_kept() { Ok(verdict) } else { Err(Failure::LostRbp) }
 }
 
 fn read_config() -> Result<Config, Failure> {

@@ -5,6 +5,7 @@
 //! here, without a SEAMCALL.
 #![expect(unsafe_code, reason = "leaves that take pages away")]
 
+use super::rbp::Rbp;
 use abi::exit::TdExitStatus;
 use abi::field::FieldId;
 use abi::{Hpa, PageLevel, PrivateGpa, RegisterFile, Status};
@@ -17,12 +18,18 @@ use vmm::tdmr::MAX_RANGES;
 #[derive(Debug, Default)]
 pub(super) struct Module {
     free: Ranges<MAX_RANGES>,
+    rbp: Rbp,
 }
 
 impl Module {
     /// From here on it can have pages of `free`.
     pub(super) fn can_have(&mut self, free: &Ranges<MAX_RANGES>) {
         self.free = free.clone();
+    }
+
+    /// What became of RBP.
+    pub(super) const fn rbp(&self) -> &Rbp {
+        &self.rbp
     }
 
     /// Refuses a page that is not free memory.
@@ -129,10 +136,20 @@ impl Seamcall for Module {
     }
 
     fn vp_enter(&mut self, tdvpr: Hpa, file: &mut RegisterFile) -> TdExitStatus {
-        // SAFETY: the shared EPT links only pages of the free memory, where no Rust object
-        // is. Of the state that an exit changes the VMM uses x87 and XMM alone, which the
-        // call declares as lost.
-        unsafe { host::vp_enter_with_xmm(tdvpr, file) }
+        /// RBP of the vCPU's registers, unless they have another one: the TD never gets it.
+        const RBP: u64 = 0x5242_505F_7464_0000;
+        if file.gprs.rbp == 0 {
+            file.gprs.rbp = RBP;
+        }
+        let mut status = TdExitStatus(0);
+        self.rbp.watch(|| {
+            // SAFETY: the shared EPT links only pages of the free memory, where no Rust
+            // object is. Of the state that an exit changes the VMM uses x87 and XMM alone,
+            // which the call declares as lost.
+            status = unsafe { host::vp_enter_with_xmm(tdvpr, file) };
+        });
+        self.rbp.left(file.gprs.rbp);
+        status
     }
 
     fn mem_sept_add(

@@ -150,13 +150,31 @@ fn ends_have_their_verdicts() {
         ((49, Regs { r8: 1 << 47, ..Regs::default() }), verdict::TD_DIED),
         ((3, Regs::default()), verdict::TD_DIED),
         ((75, Regs::default()), verdict::TD_DIED),
-        ((Status::OPERAND_BUSY.0 | 128, Regs::default()), verdict::EMULATOR_FAILED),
         ((Status::TD_FATAL.0, Regs::default()), verdict::EMULATOR_FAILED),
     ] {
         let (verdict, module) = run(vec![exit], "memory=33554432");
         assert_eq!(verdict, expected, "{exit:x?}");
         assert_taken_apart(&module);
     }
+}
+
+#[test]
+fn a_busy_entry_is_tried_again_with_the_same_registers() {
+    let busy = (Status::OPERAND_BUSY.0 | 128, Regs::default());
+    let asks = call(function::RDMSR, 0x1B, 3, 4, 5);
+    let (verdict, module) = run(vec![asks, busy, busy, passed()], "memory=33554432");
+    assert_eq!(verdict, verdict::PASSED);
+    assert_eq!(module.entries[1].r11, 0xFEE0_0D00);
+    assert_eq!((module.entries[2], module.entries[3]), (module.entries[1], module.entries[1]));
+}
+
+#[test]
+fn an_entry_that_stays_busy_ends_the_run() {
+    let mut module = FakeModule::new().script([(Status::OPERAND_BUSY.0 | 128, Regs::default())]);
+    module.repeats = true;
+    let (verdict, module, _) = run_with(module, "memory=33554432", &good_image());
+    assert_eq!((verdict, module.entries.len()), (verdict::EMULATOR_FAILED, 1000));
+    assert_taken_apart(&module);
 }
 
 #[test]

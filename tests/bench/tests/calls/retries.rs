@@ -43,7 +43,7 @@ fn a_guest_leaf_that_stays_busy_says_so() {
 
 #[test]
 fn a_host_leaf_is_repeated_while_it_is_busy() {
-    for busy in BUSY {
+    for busy in BUSY.into_iter().chain([Status::SYS_BUSY]) {
         let mut left = 5;
         let run = run(&mut module(|regs: &mut Regs| {
             let again = regs.rax == tdh::SYS_INIT && left > 0;
@@ -54,6 +54,21 @@ fn a_host_leaf_is_repeated_while_it_is_busy() {
         assert_eq!(calls(&run, "tdh_sys_init"), 6);
         assert_eq!(run.result("tdh_sys_init"), Some("Ok(())"));
     }
+}
+
+#[test]
+fn keys_are_tried_again() {
+    let mut left = [2; 64];
+    let run = run(&mut module(|regs: &mut Regs| {
+        let left = &mut left[regs.rax as usize % 64];
+        *left -= 1;
+        regs.rax = if *left >= 0 { Status::KEY_GENERATION_FAILED.0 } else { 0 };
+        Ending::Done
+    }));
+    for name in ["tdh_mng_key_config", "tdh_sys_key_config"] {
+        assert_eq!(calls(&run, name), 3, "{name}");
+    }
+    assert_eq!(calls(&run, "tdh_mng_create"), 1);
 }
 
 #[test]

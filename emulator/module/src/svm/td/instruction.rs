@@ -6,6 +6,7 @@ use abi::leaf::tdg;
 use super::super::cpu;
 use super::super::decode::{Instruction, Map};
 use super::super::inject;
+use super::super::log;
 use super::run::Td;
 use crate::machine::{CpuMode, Exception, Outcome, TdExit};
 use crate::tdvps::Tdvps;
@@ -61,6 +62,7 @@ impl Td<'_> {
         let mode = self.vcpu.mode();
         let leaf = self.vcpu.gprs.get().rax & 0xFFFF;
         let outcome = self.module.tdcall(self.hardware, self.vcpu.id, &mode);
+        log::injection(self.module);
         if outcome.finishes_tdcall() {
             inject::finish_instruction(self.vcpu.vmcb.get(), found.length);
         }
