@@ -53,7 +53,11 @@ impl core::error::Error for Fault {}
 /// Leads `frame`, which stands at an instruction that raised `frame.vector`, to where the
 /// instruction's table entry says. False: it has none.
 pub(crate) fn catch(frame: &mut TrapFrame) -> bool {
-    let is_caught = extable::fixup(table(), frame);
+    catch_by(table(), frame)
+}
+
+fn catch_by(table: &[extable::Entry], frame: &mut TrapFrame) -> bool {
+    let is_caught = extable::fixup(table, frame);
     if is_caught {
         frame.rflags &= !RESUME_FLAG;
     }
@@ -100,9 +104,12 @@ mod tests {
         let table = [extable::Entry { instruction: 0x100, landing: 0x103 }];
         for fault in [Fault::InvalidOpcode, Fault::GeneralProtection] {
             let vector = fault as u64;
-            let mut frame = TrapFrame { rip: 0x100, vector, ..TrapFrame::default() };
-            assert!(extable::fixup(&table, &mut frame));
-            assert_eq!((frame.rip, Fault::from_rax(frame.regs.rax)), (0x103, Some(fault)));
+            let rflags = RESUME_FLAG | 2;
+            let mut frame = TrapFrame { rip: 0x100, vector, rflags, ..TrapFrame::default() };
+            assert!(catch_by(&table, &mut frame));
+            assert_eq!((frame.rip, frame.rflags), (0x103, 2));
+            assert_eq!(Fault::from_rax(frame.regs.rax), Some(fault));
+            assert!(!catch_by(&table, &mut frame));
         }
         for rax in [0, 6, 13, u64::MAX, RAISED, RAISED | 20] {
             assert_eq!(Fault::from_rax(rax), None);

@@ -105,7 +105,11 @@ fn instructions_that_a_td_does_not_have_are_undefined() {
         let stop = try_route(&mut Host::answering(0), &info(reason, 0, 3), &mut frame());
         assert_eq!(stop, Err(Unroutable::Undefined));
     }
+    let general = Some(Fault::GeneralProtection);
     assert_eq!(Unroutable::Undefined.fault(), Some(Fault::InvalidOpcode));
+    for refusal in [Unroutable::Invd, Unroutable::PconfigLeaf(1), Unroutable::Msr(7), REFUSED] {
+        assert_eq!(refusal.fault(), general);
+    }
     let stop = try_route(&mut Host::answering(0), &info(ExitReason::INVD, 0, 2), &mut frame());
     assert_eq!(stop, Err(Unroutable::Invd));
 }
