@@ -1,4 +1,5 @@
-//! A scripted module with a hostile host, and memory that is an array.
+//! A scripted module with a hostile host, and memory that is an array. The fuzz target uses
+//! this file, too.
 
 use core::cell::RefCell;
 use core::ops::Range;
@@ -6,11 +7,10 @@ use std::vec::Vec;
 
 use abi::ghci::FATAL_TEXT_BYTES;
 use abi::{GhciStatus, GpaWidth, IoWidth, SharedGpa, Status, VeInfo};
+use kernel::td::Tdcall;
+use kernel::ve::{Memory, Segment};
 use tdcall::ghci::{CacheOperation, MmioWidth, VmcallError};
 use tdcall::guest::VpInfo;
-
-use super::{Memory, Segment};
-use crate::td::Tdcall;
 
 /// What the host was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,7 +89,7 @@ pub enum Segment {
 
 /// A routed exception: what is left is to step over the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Routed {
+pub struct Routed {
     /// Bytes that RIP is to move by. 0: RIP stays, because a repeated instruction goes on, or
     /// is past the instruction already.
     length: u64,
@@ -118,7 +118,7 @@ pub(crate) fn on_exception(frame: &mut TrapFrame) {
 }
 
 /// Emulates one instruction. On an error nothing was changed.
-pub(crate) fn route(
+pub fn route(
     td: &mut impl Tdcall,
     memory: &impl Memory,
     info: &VeInfo,
