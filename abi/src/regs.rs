@@ -109,48 +109,20 @@ impl Gpr {
 impl Index<Gpr> for Regs {
     type Output = u64;
 
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a register's number is below 16")]
     fn index(&self, gpr: Gpr) -> &u64 {
-        match gpr {
-            Gpr::Rax => &self.rax,
-            Gpr::Rcx => &self.rcx,
-            Gpr::Rdx => &self.rdx,
-            Gpr::Rbx => &self.rbx,
-            Gpr::Rsp => &self.rsp,
-            Gpr::Rbp => &self.rbp,
-            Gpr::Rsi => &self.rsi,
-            Gpr::Rdi => &self.rdi,
-            Gpr::R8 => &self.r8,
-            Gpr::R9 => &self.r9,
-            Gpr::R10 => &self.r10,
-            Gpr::R11 => &self.r11,
-            Gpr::R12 => &self.r12,
-            Gpr::R13 => &self.r13,
-            Gpr::R14 => &self.r14,
-            Gpr::R15 => &self.r15,
-        }
+        let all: &[u64; 16] = zerocopy::transmute_ref!(self);
+        &all[gpr as usize]
     }
 }
 
 impl IndexMut<Gpr> for Regs {
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a register's number is below 16")]
     fn index_mut(&mut self, gpr: Gpr) -> &mut u64 {
-        match gpr {
-            Gpr::Rax => &mut self.rax,
-            Gpr::Rcx => &mut self.rcx,
-            Gpr::Rdx => &mut self.rdx,
-            Gpr::Rbx => &mut self.rbx,
-            Gpr::Rsp => &mut self.rsp,
-            Gpr::Rbp => &mut self.rbp,
-            Gpr::Rsi => &mut self.rsi,
-            Gpr::Rdi => &mut self.rdi,
-            Gpr::R8 => &mut self.r8,
-            Gpr::R9 => &mut self.r9,
-            Gpr::R10 => &mut self.r10,
-            Gpr::R11 => &mut self.r11,
-            Gpr::R12 => &mut self.r12,
-            Gpr::R13 => &mut self.r13,
-            Gpr::R14 => &mut self.r14,
-            Gpr::R15 => &mut self.r15,
-        }
+        let all: &mut [u64; 16] = zerocopy::transmute_mut!(self);
+        &mut all[gpr as usize]
     }
 }
 

@@ -37,6 +37,10 @@ const PHYSICAL_END_MIN: u64 = 4 << 30;
 /// GPAs of the mapped device pages, SHARED bit included; 0 is free.
 static DEVICES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 
+/// The last page that was found to be private memory when code was read from it; no page is
+/// mapped to another place later on. 1 is none.
+static CODE_PAGE: AtomicU64 = AtomicU64::new(1);
+
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     /// Virtual address of physical address 0.
@@ -181,8 +185,15 @@ impl ve::Memory for Map {
         DEVICES.iter().any(|device| device.load(Ordering::Acquire) == page)
     }
 
+    #[inline(always)]
     fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool {
-        ve::Memory::read(self, address, bytes)
+        let page = address & !(PAGE_SIZE - 1);
+        let is_in_page = address - page + bytes.len() as u64 <= PAGE_SIZE;
+        let is_there = is_in_page && (CODE_PAGE.load(Ordering::Relaxed) == page || is_code(page));
+        if is_there {
+            copy_code(address as usize, bytes);
+        }
+        is_there
     }
 
     fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
@@ -220,6 +231,31 @@ impl ve::Memory for Map {
             Ok(Gpa::Shared(gpa)) if self.is_device(gpa) => Some(gpa),
             _ => None,
         }
+    }
+}
+
+/// Whether a page is private memory: then it is the new [`CODE_PAGE`].
+#[cold]
+fn is_code(page: u64) -> bool {
+    let is_private = Bytes::at(page, PAGE_SIZE as usize, |_| true).is_some();
+    if is_private {
+        CODE_PAGE.store(page, Ordering::Relaxed);
+    }
+    is_private
+}
+
+/// Copies bytes of [`CODE_PAGE`].
+#[inline(always)]
+fn copy_code(address: usize, bytes: &mut [u8]) {
+    if let Ok(all) = <&mut [u8; MAX_LENGTH]>::try_from(&mut *bytes) {
+        // SAFETY: the page is mapped, and the processor fetches code there; code is not
+        // changed while it runs.
+        *all = unsafe { ptr::with_exposed_provenance::<[u8; MAX_LENGTH]>(address).read() };
+        return;
+    }
+    for (byte, at) in bytes.iter_mut().zip(address..) {
+        // SAFETY: as above.
+        *byte = unsafe { ptr::with_exposed_provenance::<u8>(at).read() };
     }
 }
 

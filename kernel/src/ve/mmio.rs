@@ -12,7 +12,6 @@
 //!   be a device's, too, or private memory; it may cross pages if it is private memory.
 //! * One VP.VMCALL for a read, one for a write.
 
-use core::mem::size_of_val;
 use core::ptr;
 
 use abi::ghci::function;
@@ -21,7 +20,7 @@ use arch::trap::TrapFrame;
 use tdcall::ghci::{MmioWidth, mask};
 
 use super::decode::{
-    Access, DecodeError, Instruction, MAX_LENGTH, Operation, StringAction, StringMove, decode,
+    Access, DecodeError, Instruction, MAX_LENGTH, Operation, StringAction, StringMove,
 };
 use super::emulate::{Bus, Progress, State, execute};
 use super::{Memory, Routed, Segment, Unroutable};
@@ -34,15 +33,14 @@ pub(super) fn route(
     frame: &mut TrapFrame,
 ) -> Result<Routed, Unroutable> {
     let gpa = device_address(memory, info)?;
-    let instruction = instruction_at(memory, frame.rip)?;
-    let frame_end = ptr::from_ref(frame).addr() + size_of_val(frame);
-    let is_move = matches!(
-        instruction.operation,
-        Operation::String(StringMove { action: StringAction::Move, .. })
-    );
-    let mut bus = Operands { td, memory, info, gpa, is_move, frame_end, is_met: false, last: None };
+    let mut instruction = Instruction::NONE;
+    fetch(memory, frame.rip, &mut instruction)?;
+    let instruction = &instruction;
+    let frame_address = ptr::from_ref(frame).addr();
+    let mut bus =
+        Operands { td, memory, info, gpa, instruction, frame_address, is_met: false, last: None };
     let mut state = State { regs: &mut frame.regs, rflags: &mut frame.rflags, rip: frame.rip };
-    let progress = execute(&instruction, &mut state, &mut bus)?;
+    let progress = execute(instruction, &mut state, &mut bus)?;
     // Nothing was accessed: a string instruction with a count of 0, which does not fault.
     let (mask, value) = bus.last.ok_or(Unroutable::Mismatch)?;
     // RSP is in the frame's hardware part, too.
@@ -69,21 +67,40 @@ fn device_address(memory: &impl Memory, info: &VeInfo) -> Result<SharedGpa, Unro
     Ok(gpa)
 }
 
-/// Fetches and decodes. The second page is touched only if the instruction reaches into
-/// it: then the processor, too, found code there.
-fn instruction_at(memory: &impl Memory, rip: u64) -> Result<Instruction, Unroutable> {
+/// Fetches and decodes.
+#[inline]
+fn fetch(memory: &impl Memory, rip: u64, instruction: &mut Instruction) -> Result<(), Unroutable> {
+    if rip % PAGE_SIZE + MAX_LENGTH as u64 > PAGE_SIZE {
+        return fetch_at_page_end(memory, rip, instruction);
+    }
+    let mut bytes = [0; MAX_LENGTH];
+    if memory.read_code(rip, &mut bytes) {
+        instruction.decode(&bytes).map_err(Unroutable::Decode)
+    } else {
+        Err(Unroutable::Code)
+    }
+}
+
+/// The second page is touched only if the instruction reaches into it: then the processor,
+/// too, found code there.
+#[cold]
+fn fetch_at_page_end(
+    memory: &impl Memory,
+    rip: u64,
+    instruction: &mut Instruction,
+) -> Result<(), Unroutable> {
     let mut bytes = [0; MAX_LENGTH];
     let to_page_end = PAGE_SIZE - rip % PAGE_SIZE;
-    let (here, beyond) = bytes.split_at_mut(MAX_LENGTH.min(to_page_end as usize));
+    let (here, beyond) = bytes.split_at_mut(to_page_end as usize);
     if !memory.read_code(rip, here) {
         return Err(Unroutable::Code);
     }
-    match decode(here) {
-        Err(DecodeError::Truncated) if !beyond.is_empty() => {
+    match instruction.decode(here) {
+        Err(DecodeError::Truncated) => {
             if !memory.read_code(rip.wrapping_add(to_page_end), beyond) {
                 return Err(Unroutable::Code);
             }
-            decode(&bytes).map_err(Unroutable::Decode)
+            instruction.decode(&bytes).map_err(Unroutable::Decode)
         }
         decoded => decoded.map_err(Unroutable::Decode),
     }
@@ -96,10 +113,9 @@ struct Operands<'a, T, M> {
     info: &'a VeInfo,
     /// What VE_INFO says was accessed.
     gpa: SharedGpa,
-    /// The instruction is MOVS, with an operand that VE_INFO does not speak of.
-    is_move: bool,
-    /// Above it are the red zone and the interrupted code's stack.
-    frame_end: usize,
+    instruction: &'a Instruction,
+    /// Behind the frame are the red zone and the interrupted code's stack.
+    frame_address: usize,
     /// An operand is what VE_INFO says.
     is_met: bool,
     /// The RCX mask of the last VP.VMCALL, and the value that it moved.
@@ -121,6 +137,7 @@ impl<T: Tdcall, M: Memory> Bus for Operands<'_, T, M> {
         self.memory.segment_base(segment)
     }
 
+    #[inline]
     fn place(
         &mut self,
         address: u64,
@@ -135,7 +152,7 @@ impl<T: Tdcall, M: Memory> Bus for Operands<'_, T, M> {
         if is_direction && is_address && !crosses {
             self.is_met = true;
             Ok(Place::Device(self.gpa))
-        } else if self.is_move {
+        } else if self.is_move() {
             self.other(address, width, access)
         } else if is_direction && crosses {
             // Its address or, if the access starts in the page before, the page's.
@@ -187,7 +204,16 @@ impl<T: Tdcall, M: Memory> Bus for Operands<'_, T, M> {
 }
 
 impl<T, M: Memory> Operands<'_, T, M> {
+    /// The instruction is MOVS, with an operand that VE_INFO does not speak of.
+    fn is_move(&self) -> bool {
+        matches!(
+            self.instruction.operation,
+            Operation::String(StringMove { action: StringAction::Move, .. })
+        )
+    }
+
     /// The operand of MOVS that VE_INFO does not speak of.
+    #[cold]
     fn other(&self, address: u64, width: MmioWidth, access: Access) -> Result<Place, Unroutable> {
         if let Some(gpa) = self.memory.device(address) {
             let crosses = address % PAGE_SIZE + width as u64 > PAGE_SIZE;
@@ -208,8 +234,9 @@ impl<T, M: Memory> Operands<'_, T, M> {
         const CALLEES: usize = 4096;
         let here = 0_u8;
         let start = ptr::from_ref(&here).addr() - CALLEES;
+        let frame_end = self.frame_address + size_of::<TrapFrame>();
         let end = address.wrapping_add(width as u64) as usize;
-        end > start && (address as usize) < self.frame_end
+        end > start && (address as usize) < frame_end
     }
 }
 

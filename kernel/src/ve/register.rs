@@ -4,6 +4,7 @@
 //! leaves every other bit as it was.
 
 use abi::{Gpr, IoWidth, Regs};
+use tdcall::ghci::MmioWidth;
 
 /// The bits of a register that an operand names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,17 @@ impl Part {
             4 => Some(Self::Dword),
             8 => Some(Self::Qword),
             _ => None,
+        }
+    }
+
+    /// The width of an access that moves the part.
+    #[must_use]
+    pub const fn width(self) -> MmioWidth {
+        match self {
+            Self::Byte | Self::HighByte => MmioWidth::Byte,
+            Self::Word => MmioWidth::Word,
+            Self::Dword => MmioWidth::Dword,
+            Self::Qword => MmioWidth::Qword,
         }
     }
 

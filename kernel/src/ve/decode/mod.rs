@@ -40,6 +40,7 @@
 
 mod code;
 mod error;
+mod form;
 mod operand;
 mod operation;
 
@@ -48,8 +49,9 @@ use tdcall::ghci::MmioWidth;
 
 use self::code::{Code, Prefixes};
 pub use self::error::DecodeError;
+use self::form::Form;
 pub use self::operand::MemoryOperand;
-use self::operand::{memory_offset, mod_rm};
+use self::operand::memory_offset;
 pub use self::operation::{Access, Arithmetic, Operation, Source, StringAction, StringMove};
 use super::register::{Part, Register};
 
@@ -79,202 +81,192 @@ impl Instruction {
 
 /// Decodes the instruction at the start of `bytes`.
 pub fn decode(bytes: &[u8]) -> Result<Instruction, DecodeError> {
-    let mut code = Code::new(bytes);
-    let (prefixes, opcode) = Prefixes::read(&mut code)?;
-    let mut decoder = Decoder { code, prefixes };
-    let (width, memory, operation) = decoder.one_byte(opcode)?;
-    let Decoder { code, prefixes } = decoder;
-    if prefixes.has_lock {
-        return Err(DecodeError::Lock);
-    }
-    if prefixes.repeat != 0 && !matches!(operation, Operation::String(_)) {
-        return Err(DecodeError::Repeat);
-    }
-    Ok(Instruction { length: code.position(), width: width_of(width), memory, operation })
+    let mut instruction = Instruction::NONE;
+    instruction.decode(bytes)?;
+    Ok(instruction)
 }
 
-/// Behind the prefixes and the first opcode byte.
-struct Decoder<'a> {
-    code: Code<'a>,
-    prefixes: Prefixes,
-}
+impl Instruction {
+    /// A place to decode into; of no meaning.
+    pub const NONE: Self = Self {
+        length: 0,
+        width: MmioWidth::Byte,
+        memory: MemoryOperand::NONE,
+        operation: Operation::Store(Source::Immediate(0)),
+    };
 
-/// Part of a register that is as wide as the memory operand, the operand, the operation.
-type Decoded = Result<(Part, MemoryOperand, Operation), DecodeError>;
-
-impl Decoder<'_> {
-    fn one_byte(&mut self, opcode: u8) -> Decoded {
-        let wide = self.prefixes.operand_part();
-        // Where an opcode comes in two sizes, the even one is the byte's.
-        let part = if opcode & 1 == 0 { Part::Byte } else { wide };
-        match opcode {
-            0x88 | 0x89 => {
-                let (register, memory) = self.register_and_memory(part)?;
-                Ok((part, memory, Operation::Store(Source::Register(register))))
-            }
-            0x8A | 0x8B => {
-                let (to, memory) = self.register_and_memory(part)?;
-                Ok((part, memory, Operation::Load { to, signed: false }))
-            }
-            0xC6 | 0xC7 => self.move_immediate(part),
-            0xA0..=0xA3 => self.move_accumulator(opcode, part),
-            0x63 => self.movsxd(wide),
-            0x0F => self.two_byte(wide),
-            0x00..=0x3B if opcode & 4 == 0 => self.arithmetic(opcode, part),
-            0x80 | 0x81 | 0x83 => self.group_1(opcode, part),
-            0x84 | 0x85 => {
-                let (register, memory) = self.register_and_memory(part)?;
-                let source = Source::Register(register);
-                Ok((part, memory, Operation::Modify(Arithmetic::Test, source)))
-            }
-            0x86 | 0x87 => {
-                let (register, memory) = self.register_and_memory(part)?;
-                Ok((part, memory, Operation::Exchange(register)))
-            }
-            0xF6 | 0xF7 => self.group_3(part),
-            0xFE | 0xFF => self.groups_4_and_5(part),
-            0xA4 | 0xA5 | 0xAA..=0xAD => Ok(self.string(opcode, part)),
-            other => Err(DecodeError::Opcode(other)),
-        }
+    /// Decodes the instruction at the start of `bytes` into this place. On an error it has no
+    /// meaning.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut code = Code::new(bytes);
+        let decoded = self.complete(&mut code);
+        self.length = code.position() as u8;
+        // What was decoded behind the end of the bytes is of no interest.
+        code.overrun().map_or(decoded, Err)
     }
 
-    fn two_byte(&mut self, wide: Part) -> Decoded {
-        let opcode = self.code.next()?;
-        let from = if opcode & 1 == 0 { Part::Byte } else { Part::Word };
-        match opcode {
-            0xB6 | 0xB7 | 0xBE | 0xBF => {
-                let (to, memory) = self.register_and_memory(wide)?;
-                Ok((from, memory, Operation::Load { to, signed: opcode & 8 != 0 }))
-            }
-            0xA3 | 0xAB | 0xB3 | 0xBB => {
-                let (register, memory) = self.register_and_memory(wide)?;
-                let arithmetic = Arithmetic::from_bit_test(opcode >> 3);
-                let operation = Operation::Modify(arithmetic, Source::Register(register));
-                Ok((wide, memory.with_bit_offset(register), operation))
-            }
-            0xBA => {
-                let (extension, memory) = self.extension_and_memory()?;
-                if extension < 4 {
-                    return Err(DecodeError::Extension(extension));
-                }
-                let number = Source::Immediate(self.code.signed_byte()?.cast_unsigned());
-                let arithmetic = Arithmetic::from_bit_test(extension);
-                Ok((wide, memory, Operation::Modify(arithmetic, number)))
-            }
-            other => Err(DecodeError::TwoByteOpcode(other)),
+    /// Decodes as if there were enough bytes. Most accesses of drivers are plain moves: they
+    /// have the short way.
+    #[inline]
+    fn complete(&mut self, code: &mut Code<'_>) -> Result<(), DecodeError> {
+        let (prefixes, opcode) = Prefixes::read(code);
+        if opcode & 0xFC != 0x88 || prefixes.has_lock_or_repeat() {
+            return self.uncommon(code, prefixes, opcode);
         }
+        let part = part_of(opcode, prefixes);
+        let reg = self.memory.mod_rm(code, prefixes)?;
+        let register = prefixes.register(reg, part);
+        self.width = part.width();
+        self.operation = if opcode & 2 == 0 {
+            Operation::Store(Source::Register(register))
+        } else {
+            Operation::Load { to: register, signed: false }
+        };
+        Ok(())
     }
 
-    fn move_immediate(&mut self, part: Part) -> Decoded {
-        let (extension, memory) = self.extension_and_memory()?;
-        if extension != 0 {
-            return Err(DecodeError::Extension(extension));
+    /// All but MOV between a register and memory.
+    #[inline(never)]
+    fn uncommon(
+        &mut self,
+        code: &mut Code<'_>,
+        prefixes: Prefixes,
+        mut opcode: u8,
+    ) -> Result<(), DecodeError> {
+        let form = if opcode == 0x0F {
+            opcode = code.next();
+            Form::of_two_bytes(opcode).ok_or(DecodeError::TwoByteOpcode(opcode))?
+        } else {
+            Form::of_one_byte(opcode).ok_or(DecodeError::Opcode(opcode))?
+        };
+        if prefixes.has_lock() {
+            return Err(DecodeError::Lock);
         }
-        Ok((part, memory, Operation::Store(self.immediate(part)?)))
+        if prefixes.has_repeat() && form != Form::String {
+            return Err(DecodeError::Repeat);
+        }
+        self.width = part_of(opcode, prefixes).width();
+        match form {
+            Form::Accumulator => self.move_accumulator(code, prefixes, opcode),
+            Form::String => self.string(prefixes, opcode),
+            _ => return self.with_mod_rm(code, prefixes, form, opcode),
+        }
+        Ok(())
     }
 
-    fn move_accumulator(&mut self, opcode: u8, part: Part) -> Decoded {
-        let memory = memory_offset(&mut self.code, &self.prefixes)?;
-        let accumulator = Register::new(Gpr::Rax, part);
-        let operation = if opcode < 0xA2 {
+    /// All forms with a ModRM byte.
+    #[inline(never)]
+    fn with_mod_rm(
+        &mut self,
+        code: &mut Code<'_>,
+        prefixes: Prefixes,
+        form: Form,
+        opcode: u8,
+    ) -> Result<(), DecodeError> {
+        let reg = self.memory.mod_rm(code, prefixes)?;
+        // The opcode extension is not extended by REX.
+        let extension = reg & 7;
+        let wide = prefixes.operand_part();
+        let part = part_of(opcode, prefixes);
+        let register = prefixes.register(reg, part);
+        let source = Source::Register(register);
+        self.operation = match form {
+            Form::StoreImmediate => match extension {
+                0 => Operation::Store(immediate(code, part)),
+                other => return Err(DecodeError::Extension(other)),
+            },
+            Form::Extend => {
+                let is_byte = opcode & 1 == 0;
+                self.width = if is_byte { MmioWidth::Byte } else { MmioWidth::Word };
+                Operation::Load { to: prefixes.register(reg, wide), signed: opcode & 8 != 0 }
+            }
+            Form::Movsxd if wide == Part::Word => return Err(DecodeError::NarrowMovsxd),
+            Form::Movsxd => {
+                self.width = MmioWidth::Dword;
+                Operation::Load { to: register, signed: true }
+            }
+            Form::Exchange => Operation::Exchange(register),
+            Form::Arithmetic if opcode & 2 != 0 => {
+                Operation::Combine(Arithmetic::from_number(opcode >> 3), register)
+            }
+            Form::Arithmetic => Operation::Modify(Arithmetic::from_number(opcode >> 3), source),
+            Form::Test => Operation::Modify(Arithmetic::Test, source),
+            Form::BitTest => {
+                self.memory.add_bit_offset(register);
+                Operation::Modify(Arithmetic::from_bit_test(opcode >> 3), source)
+            }
+            Form::BitTestImmediate => {
+                self.width = wide.width();
+                group(code, form, opcode, extension, wide)?
+            }
+            _ => group(code, form, opcode, extension, part)?,
+        };
+        Ok(())
+    }
+
+    /// A0-A3.
+    fn move_accumulator(&mut self, code: &mut Code<'_>, prefixes: Prefixes, opcode: u8) {
+        self.memory = memory_offset(code, prefixes);
+        let accumulator = Register::new(Gpr::Rax, part_of(opcode, prefixes));
+        self.operation = if opcode < 0xA2 {
             Operation::Load { to: accumulator, signed: false }
         } else {
             Operation::Store(Source::Register(accumulator))
         };
-        Ok((part, memory, operation))
     }
 
-    fn movsxd(&mut self, wide: Part) -> Decoded {
-        if wide == Part::Word {
-            return Err(DecodeError::NarrowMovsxd);
-        }
-        let (to, memory) = self.register_and_memory(wide)?;
-        Ok((Part::Dword, memory, Operation::Load { to, signed: true }))
-    }
-
-    fn arithmetic(&mut self, opcode: u8, part: Part) -> Decoded {
-        let (register, memory) = self.register_and_memory(part)?;
-        let arithmetic = Arithmetic::from_number(opcode >> 3);
-        let operation = if opcode & 2 == 0 {
-            Operation::Modify(arithmetic, Source::Register(register))
-        } else {
-            Operation::Combine(arithmetic, register)
-        };
-        Ok((part, memory, operation))
-    }
-
-    fn group_1(&mut self, opcode: u8, part: Part) -> Decoded {
-        let (extension, memory) = self.extension_and_memory()?;
-        let immediate = self.immediate(if opcode == 0x83 { Part::Byte } else { part })?;
-        Ok((part, memory, Operation::Modify(Arithmetic::from_number(extension), immediate)))
-    }
-
-    fn group_3(&mut self, part: Part) -> Decoded {
-        let (extension, memory) = self.extension_and_memory()?;
-        let operation = match extension {
-            0 => Operation::Modify(Arithmetic::Test, self.immediate(part)?),
-            2 => Operation::Modify(Arithmetic::Not, Source::Immediate(0)),
-            3 => Operation::Modify(Arithmetic::Neg, Source::Immediate(0)),
-            other => return Err(DecodeError::Extension(other)),
-        };
-        Ok((part, memory, operation))
-    }
-
-    fn groups_4_and_5(&mut self, part: Part) -> Decoded {
-        let (extension, memory) = self.extension_and_memory()?;
-        let arithmetic = match extension {
-            0 => Arithmetic::Inc,
-            1 => Arithmetic::Dec,
-            other => return Err(DecodeError::Extension(other)),
-        };
-        Ok((part, memory, Operation::Modify(arithmetic, Source::Immediate(1))))
-    }
-
-    fn string(&self, opcode: u8, part: Part) -> (Part, MemoryOperand, Operation) {
-        let Prefixes { segment, has_address_size, repeat, .. } = self.prefixes;
-        let accumulator = Register::new(Gpr::Rax, part);
+    /// MOVS, STOS, LODS.
+    fn string(&mut self, prefixes: Prefixes, opcode: u8) {
+        let accumulator = Register::new(Gpr::Rax, part_of(opcode, prefixes));
         let (action, gpr, segment) = match opcode {
             // Nothing overrides ES.
             0xAA | 0xAB => (StringAction::Store(accumulator), Gpr::Rdi, None),
-            0xAC | 0xAD => (StringAction::Load(accumulator), Gpr::Rsi, segment),
-            _ => (StringAction::Move, Gpr::Rsi, segment),
+            0xAC | 0xAD => (StringAction::Load(accumulator), Gpr::Rsi, prefixes.segment()),
+            _ => (StringAction::Move, Gpr::Rsi, prefixes.segment()),
         };
-        let memory = MemoryOperand::pointer(gpr, segment, has_address_size);
-        (part, memory, Operation::String(StringMove { action, repeats: repeat != 0 }))
-    }
-
-    fn register_and_memory(
-        &mut self,
-        part: Part,
-    ) -> Result<(Register, MemoryOperand), DecodeError> {
-        let (reg, memory) = mod_rm(&mut self.code, &self.prefixes)?;
-        Ok((self.prefixes.register(reg, part), memory))
-    }
-
-    /// The opcode extension is not extended by REX.
-    fn extension_and_memory(&mut self) -> Result<(u8, MemoryOperand), DecodeError> {
-        let (reg, memory) = mod_rm(&mut self.code, &self.prefixes)?;
-        Ok((reg & 7, memory))
-    }
-
-    /// An immediate for an operand of this part: at most four bytes, sign-extended to eight.
-    fn immediate(&mut self, part: Part) -> Result<Source, DecodeError> {
-        let value = match part {
-            Part::Byte | Part::HighByte => self.code.signed_byte(),
-            Part::Word => self.code.signed_word(),
-            Part::Dword | Part::Qword => self.code.signed_dword(),
-        }?;
-        Ok(Source::Immediate(value.cast_unsigned()))
+        self.memory = MemoryOperand::pointer(gpr, segment, prefixes.has_address_size());
+        self.operation = Operation::String(StringMove { action, repeats: prefixes.has_repeat() });
     }
 }
 
-const fn width_of(part: Part) -> MmioWidth {
-    match part {
-        Part::Byte | Part::HighByte => MmioWidth::Byte,
-        Part::Word => MmioWidth::Word,
-        Part::Dword => MmioWidth::Dword,
-        Part::Qword => MmioWidth::Qword,
-    }
+/// Forms whose ModRM byte chooses the operation, and that have no register operand.
+fn group(
+    code: &mut Code<'_>,
+    form: Form,
+    opcode: u8,
+    extension: u8,
+    part: Part,
+) -> Result<Operation, DecodeError> {
+    let (arithmetic, source) = match (form, extension) {
+        (Form::Group1, _) => {
+            let part = if opcode == 0x83 { Part::Byte } else { part };
+            (Arithmetic::from_number(extension), immediate(code, part))
+        }
+        (Form::Group3, 0) => (Arithmetic::Test, immediate(code, part)),
+        (Form::Group3, 2) => (Arithmetic::Not, Source::Immediate(0)),
+        (Form::Group3, 3) => (Arithmetic::Neg, Source::Immediate(0)),
+        (Form::Groups4And5, 0) => (Arithmetic::Inc, Source::Immediate(1)),
+        (Form::Groups4And5, 1) => (Arithmetic::Dec, Source::Immediate(1)),
+        (Form::BitTestImmediate, 4..) => {
+            (Arithmetic::from_bit_test(extension), immediate(code, Part::Byte))
+        }
+        (_, other) => return Err(DecodeError::Extension(other)),
+    };
+    Ok(Operation::Modify(arithmetic, source))
+}
+
+/// The operand's size where an opcode comes in two: the even one is the byte's.
+const fn part_of(opcode: u8, prefixes: Prefixes) -> Part {
+    if opcode & 1 == 0 { Part::Byte } else { prefixes.operand_part() }
+}
+
+/// An immediate for an operand of this part: at most four bytes.
+fn immediate(code: &mut Code<'_>, part: Part) -> Source {
+    Source::Immediate(match part {
+        Part::Byte | Part::HighByte => code.signed_byte(),
+        Part::Word => code.signed_word(),
+        Part::Dword | Part::Qword => code.signed_dword(),
+    })
 }
 
 #[cfg(test)]

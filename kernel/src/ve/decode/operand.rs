@@ -36,6 +36,9 @@ impl MemoryOperand {
         Self { base: Base::Register(gpr), ..Self::absolute(0, segment, is_32_bit) }
     }
 
+    /// Address 0.
+    pub(super) const NONE: Self = Self::absolute(0, None, false);
+
     const fn absolute(displacement: i64, segment: Option<Segment>, is_32_bit: bool) -> Self {
         Self {
             base: Base::None,
@@ -48,9 +51,47 @@ impl MemoryOperand {
         }
     }
 
-    /// The same operand, moved by the bit offset in `register`.
-    pub(super) const fn with_bit_offset(self, register: Register) -> Self {
-        Self { bit_offset: Some(register), ..self }
+    /// Moves the operand by the bit offset in `register`.
+    pub(super) const fn add_bit_offset(&mut self, register: Register) {
+        self.bit_offset = Some(register);
+    }
+
+    /// Becomes what ModRM, SIB and displacement say, and returns the extended reg field.
+    #[inline(always)]
+    pub(super) fn mod_rm(
+        &mut self,
+        code: &mut Code<'_>,
+        prefixes: Prefixes,
+    ) -> Result<u8, DecodeError> {
+        let byte = code.next();
+        let (mode, reg, rm) = (byte >> 6, byte >> 3 & 7, byte & 7);
+        if mode == 3 {
+            return Err(DecodeError::NoMemory);
+        }
+        *self = Self::absolute(0, prefixes.segment(), prefixes.has_address_size());
+        let mut base = rm;
+        if rm == 4 {
+            let sib = code.next();
+            base = sib & 7;
+            let index = sib >> 3 & 7 | prefixes.extension(1);
+            if index != 4 {
+                self.index = Some(Gpr::from_number(index));
+                self.scale_shift = sib >> 6;
+            }
+        }
+        // In mode 0 the number of RBP, without REX, stands for a displacement alone.
+        let is_bare = mode == 0 && base == 5;
+        self.base = match (is_bare, rm) {
+            (false, _) => Base::Register(Gpr::from_number(base | prefixes.extension(0))),
+            (true, 4) => Base::None,
+            (true, _) => Base::NextInstruction,
+        };
+        if mode == 1 {
+            self.displacement = i64::from(code.signed_byte());
+        } else if mode == 2 || is_bare {
+            self.displacement = i64::from(code.signed_dword());
+        }
+        Ok(reg | prefixes.extension(2))
     }
 
     /// Addresses have 32 bits; so have, in a string instruction, pointers and counter.
@@ -96,52 +137,9 @@ fn bit_displacement(register: Register, regs: &Regs) -> i64 {
     }
 }
 
-/// ModRM, SIB and displacement: the extended reg field and the memory operand.
-pub(super) fn mod_rm(
-    code: &mut Code<'_>,
-    prefixes: &Prefixes,
-) -> Result<(u8, MemoryOperand), DecodeError> {
-    let byte = code.next()?;
-    let (mode, reg, rm) = (byte >> 6, byte >> 3 & 7, byte & 7);
-    if mode == 3 {
-        return Err(DecodeError::NoMemory);
-    }
-    let mut operand = MemoryOperand::pointer(
-        Gpr::from_number(rm | prefixes.extension(0)),
-        prefixes.segment,
-        prefixes.has_address_size,
-    );
-    let mut has_dword = mode == 2;
-    if rm == 4 {
-        let sib = code.next()?;
-        let index = sib >> 3 & 7 | prefixes.extension(1);
-        if index != 4 {
-            operand.index = Some(Gpr::from_number(index));
-            operand.scale_shift = sib >> 6;
-        }
-        operand.base = Base::Register(Gpr::from_number(sib & 7 | prefixes.extension(0)));
-        if mode == 0 && sib & 7 == 5 {
-            operand.base = Base::None;
-            has_dword = true;
-        }
-    } else if mode == 0 && rm == 5 {
-        operand.base = Base::NextInstruction;
-        has_dword = true;
-    }
-    if has_dword {
-        operand.displacement = code.signed_dword()?;
-    } else if mode == 1 {
-        operand.displacement = code.signed_byte()?;
-    }
-    Ok((reg | prefixes.extension(2), operand))
-}
-
 /// The address that A0-A3 carry: as wide as addresses are.
-pub(super) fn memory_offset(
-    code: &mut Code<'_>,
-    prefixes: &Prefixes,
-) -> Result<MemoryOperand, DecodeError> {
-    let is_32_bit = prefixes.has_address_size;
-    let displacement = if is_32_bit { code.signed_dword() } else { code.signed_qword() }?;
-    Ok(MemoryOperand::absolute(displacement, prefixes.segment, is_32_bit))
+pub(super) fn memory_offset(code: &mut Code<'_>, prefixes: Prefixes) -> MemoryOperand {
+    let is_32_bit = prefixes.has_address_size();
+    let displacement = if is_32_bit { i64::from(code.signed_dword()) } else { code.signed_qword() };
+    MemoryOperand::absolute(displacement, prefixes.segment(), is_32_bit)
 }

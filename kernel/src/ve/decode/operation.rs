@@ -29,8 +29,8 @@ pub enum Operation {
 pub enum Source {
     /// A register.
     Register(Register),
-    /// An immediate, sign-extended to 64 bits; 1 for INC and DEC, 0 for NOT and NEG.
-    Immediate(u64),
+    /// An immediate, to be sign-extended to the operand; 1 for INC and DEC, 0 for NOT and NEG.
+    Immediate(i32),
 }
 
 /// Operations on two numbers of one width, with flags.

@@ -87,51 +87,88 @@ pub fn execute<B: Bus>(
     let next_rip = state.rip.wrapping_add(u64::from(instruction.length));
     let address =
         instruction.memory.address(state.regs, next_rip, |segment| bus.segment_base(segment));
-    let width = instruction.width;
-    let place = bus.place(address, width, instruction.operation.access())?;
-    match instruction.operation {
+    let Instruction { width, operation, .. } = *instruction;
+    let place = bus.place(address, width, operation.access())?;
+    match operation {
         Operation::Load { to, signed } => {
             bus.begin()?;
             let value = bus.read(&place, width)? & width.mask();
             let extended = if signed { sign_extended(value, width) } else { value };
             to.write(state.regs, extended);
+            Ok(Progress::Done)
         }
         Operation::Store(source) => {
             bus.begin()?;
             bus.write(&place, width, value_of(source, state.regs) & width.mask())?;
+            Ok(Progress::Done)
         }
-        Operation::Exchange(register) => {
-            bus.begin()?;
-            let value = bus.read(&place, width)?;
-            bus.write(&place, width, register.read(state.regs))?;
-            register.write(state.regs, value);
-        }
-        Operation::Modify(arithmetic, source) => {
-            bus.begin()?;
-            let value = bus.read(&place, width)?;
-            let operand = value_of(source, state.regs);
-            let (result, rflags) = compute(arithmetic, width, value, operand, *state.rflags);
-            if arithmetic.has_result() {
-                bus.write(&place, width, result)?;
-            }
-            *state.rflags = rflags;
-        }
-        Operation::Combine(arithmetic, register) => {
-            bus.begin()?;
-            let value = bus.read(&place, width)?;
-            let operand = register.read(state.regs);
-            let (result, rflags) = compute(arithmetic, width, operand, value, *state.rflags);
-            if arithmetic.has_result() {
-                register.write(state.regs, result);
-            }
-            *state.rflags = rflags;
-        }
-        Operation::String(string) => return element(instruction, string, &place, state, bus),
+        Operation::String(string) => element(instruction, string, &place, state, bus),
+        _ => combine(instruction, &place, state, bus),
     }
+}
+
+/// Reads memory and computes: everything but moves.
+#[inline(never)]
+fn combine<B: Bus>(
+    instruction: &Instruction,
+    place: &B::Place,
+    state: &mut State<'_>,
+    bus: &mut B,
+) -> Result<Progress, B::Error> {
+    let Instruction { width, operation, .. } = *instruction;
+    bus.begin()?;
+    let memory = bus.read(place, width)? & width.mask();
+    let effect = Effect::of(operation, memory, width, state);
+    if operation.access() != Access::Read {
+        bus.write(place, width, effect.memory & width.mask())?;
+    }
+    if let Some(register) = effect.register {
+        register.write(state.regs, effect.value);
+    }
+    *state.rflags = effect.rflags;
     Ok(Progress::Done)
 }
 
+/// What an instruction leaves behind.
+struct Effect {
+    /// What memory holds, if it is written.
+    memory: u64,
+    /// The register that holds `value`.
+    register: Option<Register>,
+    value: u64,
+    rflags: u64,
+}
+
+impl Effect {
+    /// Of an operation that finds `memory` in memory.
+    #[inline]
+    fn of(operation: Operation, memory: u64, width: MmioWidth, state: &State<'_>) -> Self {
+        let mut effect = Self { memory, register: None, value: memory, rflags: *state.rflags };
+        match operation {
+            Operation::Exchange(register) => {
+                effect.register = Some(register);
+                effect.memory = register.read(state.regs);
+            }
+            Operation::Modify(arithmetic, source) => {
+                let source = value_of(source, state.regs);
+                (effect.memory, effect.rflags) =
+                    compute(arithmetic, width, memory, source, effect.rflags);
+            }
+            Operation::Combine(arithmetic, register) => {
+                let old = register.read(state.regs);
+                (effect.value, effect.rflags) =
+                    compute(arithmetic, width, old, memory, effect.rflags);
+                effect.register = arithmetic.has_result().then_some(register);
+            }
+            // Moves compute nothing.
+            Operation::Load { .. } | Operation::Store(_) | Operation::String(_) => {}
+        }
+        effect
+    }
+}
+
 /// One element of a string. [SDM2 4.3, REP]
+#[inline(never)]
 fn element<B: Bus>(
     instruction: &Instruction,
     string: StringMove,
@@ -203,7 +240,7 @@ const fn address_part(memory: &MemoryOperand) -> Part {
 fn value_of(source: Source, regs: &Regs) -> u64 {
     match source {
         Source::Register(register) => register.read(regs),
-        Source::Immediate(value) => value,
+        Source::Immediate(value) => i64::from(value).cast_unsigned(),
     }
 }
 

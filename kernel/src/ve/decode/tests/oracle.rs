@@ -187,7 +187,7 @@ fn source(instruction: &Instruction) -> Option<Source> {
         OpKind::Immediate8 => i64::from(value as i8),
         _ => (value << (64 - bits)).cast_signed() >> (64 - bits),
     };
-    Some(Source::Immediate(signed.cast_unsigned()))
+    Some(Source::Immediate(i32::try_from(signed).ok()?))
 }
 
 fn string(instruction: &Instruction, repeats: bool) -> Option<Operation> {
