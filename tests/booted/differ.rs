@@ -6,10 +6,8 @@ use harness::{Exit, Options, Report, fixture};
 /// Boots the payload with QEMU's test device; `plan` is `<seed>:<first>:<count>`.
 fn run(test: &str, plan: Option<&str>, options: impl FnOnce(&mut Options)) -> Report {
     let base = std::env::var(fixture::QEMU).unwrap_or_else(|_| DEFAULT.to_owned());
-    let mut command = format!("{base} -device pc-testdev");
-    if let Some(plan) = plan {
-        command += &format!(" -fw_cfg name=opt/tdlet/differ,string={plan}");
-    }
+    let plan = plan.map(|plan| format!("-fw_cfg name=opt/tdlet/differ,string={plan}"));
+    let command = format!("{base} -device pc-testdev {}", plan.unwrap_or_default());
     let mut chosen = fixture::options(test, "differ");
     chosen.timeout *= 4;
     options(&mut chosen);

@@ -7,10 +7,11 @@ use harness::qemu::{DEFAULT, Qemu};
 use harness::{Exit, Options, Report, fixture, paths};
 
 /// Images, the devices that they want of QEMU, and the VMM's configuration.
-const RUNS: [(&str, &str, &str); 4] = [
+const RUNS: [(&str, &str, &str); 5] = [
     ("td", "", ""),
     ("td", "", "registers=poison"),
     ("ve_causes", "", "features=pconfig+wbinvd+scratch-port"),
+    ("hygiene", "", "registers=poison"),
     ("differ", "-device pc-testdev", ""),
 ];
 

@@ -39,12 +39,15 @@ pub(crate) fn build_with(sh: &Shell, profile: &str, packages: &[&str]) -> Result
     eprintln!("building {}", packages.join(", "));
     let selection = packages.iter().flat_map(|package| ["--package", package]);
     let directory = paths::bare_target();
-    cmd!(sh, "cargo build --profile {profile} --target {TARGET} --target-dir {directory} {selection...}")
-        .env("RUSTFLAGS", FLAGS)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .quiet()
-        .run()
-        .context("the bare binaries do not build")
+    cmd!(
+        sh,
+        "cargo build --profile {profile} --target {TARGET} --target-dir {directory} {selection...}"
+    )
+    .env("RUSTFLAGS", FLAGS)
+    .env_remove("CARGO_ENCODED_RUSTFLAGS")
+    .quiet()
+    .run()
+    .context("the bare binaries do not build")
 }
 
 /// The bytes of boot from its lowest loaded address up to 4 GiB.

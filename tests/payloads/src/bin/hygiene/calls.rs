@@ -100,9 +100,11 @@ pub(crate) enum Kind {
 }
 
 impl Function {
-    /// XMM0-15 hold what they held. A wrapper may use some to store several results.
+    /// XMM0-15 hold what they held. A wrapper may use some to store several results, and
+    /// MapGPA's loop for its own state.
     pub(crate) fn keeps_xmm(&self) -> bool {
-        matches!(self.kind, Kind::Ordinary | Kind::Halts) && self.results.len() <= 1
+        let is_simple = matches!(self.kind, Kind::Ordinary | Kind::Halts);
+        is_simple && self.results.len() <= 1 && self.name != "map_gpa"
     }
 }
 

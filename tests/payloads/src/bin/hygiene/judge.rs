@@ -62,7 +62,10 @@ impl Judge {
             let (was, is) = (before.gprs[gpr], after.gprs[gpr]);
             self.fail(name, format_args!("{round}: {gpr:?} was {was:#x} and is {is:#x}"));
         }
-        for gpr in Gpr::ALL.into_iter().filter(|gpr| poison::is_in(after.gprs[*gpr])) {
+        // Where every register is asked for, the caller's own code moves the answers about.
+        let is_asked_for = function.kind == Kind::Vendor;
+        let holds_poison = |gpr: &Gpr| !is_asked_for && poison::is_in(after.gprs[*gpr]);
+        for gpr in Gpr::ALL.into_iter().filter(holds_poison) {
             let is = after.gprs[gpr];
             self.fail(name, format_args!("{round}: {gpr:?} holds poison: {is:#x}"));
         }
