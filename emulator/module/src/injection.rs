@@ -220,18 +220,40 @@ const fn takes_a_lock(leaf: u64) -> bool {
     leaf <= LAST && UNUSED >> leaf & 1 == 0 && !is_global
 }
 
-/// What a SEAMCALL leaf that failed early has done to its registers: those that report the
-/// secure EPT entry are zero. An interrupted leaf puts them back. [ABI-H 1.6, 3.2]
+/// What a SEAMCALL leaf that failed early has done to its registers: what it reports in is
+/// zero. An interrupted leaf puts them back. [ABI-H 1.6, 3.2, 3.5-3.9]
 pub(crate) const fn clear_outputs(leaf: u64, status: Status, regs: &mut Regs) {
-    let reports_entry = matches!(
+    if status.is(Status::INTERRUPTED_RESTARTABLE) {
+        return;
+    }
+    match leaf {
+        tdh::MEM_RD | tdh::MEM_WR | tdh::SYS_LP_INIT => {
+            (regs.rcx, regs.rdx, regs.r8) = (0, 0, 0);
+        }
+        tdh::MNG_RD | tdh::MNG_WR | tdh::VP_RD | tdh::VP_WR => regs.r8 = 0,
+        tdh::MNG_INIT => regs.rcx = 0,
+        tdh::SYS_TDMR_INIT => regs.rdx = 0,
+        tdh::SYS_INIT => {
+            (regs.rcx, regs.rdx, regs.r8, regs.r9, regs.r10) = (0, 0, 0, 0, 0);
+        }
+        tdh::PHYMEM_PAGE_RDMD | tdh::PHYMEM_PAGE_RECLAIM => {
+            (regs.rcx, regs.rdx, regs.r8) = (0, 0, 0);
+            (regs.r9, regs.r10, regs.r11) = (0, 0, 0);
+        }
+        leaf if reports_entry(leaf) => (regs.rcx, regs.rdx) = (0, 0),
+        _ => {}
+    }
+}
+
+/// Leaves that report a secure EPT entry in RCX and RDX.
+const fn reports_entry(leaf: u64) -> bool {
+    matches!(
         leaf,
         tdh::MEM_PAGE_ADD
             | tdh::MEM_SEPT_ADD
             | tdh::MEM_PAGE_RELOCATE
             | tdh::MEM_PAGE_AUG
             | tdh::MEM_RANGE_BLOCK
-            | tdh::MEM_RD
-            | tdh::MEM_WR
             | tdh::MEM_PAGE_DEMOTE
             | tdh::MR_EXTEND
             | tdh::MEM_PAGE_PROMOTE
@@ -239,10 +261,7 @@ pub(crate) const fn clear_outputs(leaf: u64, status: Status, regs: &mut Regs) {
             | tdh::MEM_PAGE_REMOVE
             | tdh::MEM_SEPT_REMOVE
             | tdh::MEM_RANGE_UNBLOCK
-    );
-    if reports_entry && !status.is(Status::INTERRUPTED_RESTARTABLE) {
-        (regs.rcx, regs.rdx) = (0, 0);
-    }
+    )
 }
 
 #[cfg(test)]
