@@ -110,9 +110,10 @@ pub unsafe fn enter(region: &'static mut Region) -> Result<(), NotEntered> {
 #[must_use]
 pub unsafe fn vmxon(region: u64) -> bool {
     let failed: u8;
-    // SAFETY: reads the local and the page; VMfail sets CF or ZF.
+    // SAFETY: reads the local and the page; VMfail sets CF or ZF. TEST clears both, so that
+    // the answer is a certain one too where a broken CPU skips VMXON.
     unsafe {
-        asm!("vmxon [{at}]", "setbe {failed}", at = in(reg) &raw const region,
+        asm!("test {at}, {at}", "vmxon [{at}]", "setbe {failed}", at = in(reg) &raw const region,
              failed = out(reg_byte) failed, options(nostack));
     }
     failed == 0
