@@ -47,8 +47,8 @@ pub trait Machine {
     /// [ABI-G 6], except its GPRs, which the leaf sets.
     fn reset_vcpu(&mut self, pages: &[u64; TDVPS_PAGES]);
 
-    /// RIP of the vCPU whose TDVPS pages are `pages`, which does not run now.
-    fn guest_rip(&self, pages: &[u64; TDVPS_PAGES]) -> u64;
+    /// RIP of the vCPU whose VMCB stands in the page `vmcb`, and which does not run now.
+    fn guest_rip(&self, vmcb: u64) -> u64;
     /// An MSR as the VMM has it on this processor: IA32_TSC_ADJUST or IA32_MISC_ENABLE.
     fn vmm_msr(&self, index: u32) -> u64;
 

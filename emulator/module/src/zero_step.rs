@@ -8,11 +8,14 @@
 //!
 //! | bytes of the TDVPR page | field |
 //! |---|---|
-//! | 1024-1311 | [`Record`] |
+//! | 1024-1055 | [`Record`] |
+//! | 1056-1311 | recorded addresses |
+
+use core::mem::offset_of;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::machine::{Machine, TDVPS_PAGES, VcpuId};
+use crate::machine::{Machine, TDVPS_VMCB, VcpuId};
 use crate::phys::{load, store};
 use crate::td::Td;
 use crate::td::tdvps::{SVM_AREA, Tdvps};
@@ -21,15 +24,15 @@ use crate::translate::{Access, Translation, translate_private};
 /// Violations at one place that are not yet suspicious.
 const THRESHOLD: u8 = 6;
 /// Addresses that are recorded.
-const GPAS: usize = 32;
+const GPAS: u64 = 32;
 /// Where the record stands in the TDVPR page.
 const AT: u64 = 1024;
 /// NOTIFY_ENABLES: a #VE tells of the suspicion.
 const NOTIFY: u64 = 1;
 
-/// What the module knows of the vCPU's last violations.
+/// What the module knows of the vCPU's last violations. The recorded addresses follow.
 #[repr(C)]
-#[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 struct Record {
     flags: Flags,
     /// RIP when the vCPU was entered.
@@ -37,7 +40,6 @@ struct Record {
     /// The last violation: address and qualification.
     gpa: u64,
     qualification: u64,
-    gpas: [u64; GPAS],
 }
 
 /// The part of the record that every exit looks at.
@@ -54,8 +56,11 @@ struct Flags {
     _rsvd_004: [u8; 4],
 }
 
+/// Where the recorded addresses stand in the TDVPR page.
+const GPAS_AT: u64 = AT + size_of::<Record>() as u64;
+
 const _: () = assert!(size_of::<Tdvps>() as u64 <= AT);
-const _: () = assert!(AT + size_of::<Record>() as u64 <= SVM_AREA);
+const _: () = assert!(GPAS_AT + 8 * GPAS <= SVM_AREA);
 
 /// `last`: something else than a violation, or one with an event that must not be lost.
 const OTHER: u8 = 0;
@@ -78,10 +83,6 @@ impl Record {
             (self.flags.violations, self.flags.num_gpas) = (0, 0);
         }
     }
-
-    fn recorded(&self) -> &[u64] {
-        self.gpas.get(..usize::from(self.flags.num_gpas)).unwrap_or(&self.gpas)
-    }
 }
 
 impl Flags {
@@ -91,6 +92,11 @@ impl Flags {
 
     fn store(self, m: &mut dyn Machine, tdvpr: u64) {
         store(m, tdvpr + AT, &self);
+    }
+
+    /// The recorded addresses.
+    fn recorded(self, m: &dyn Machine, tdvpr: u64) -> impl Iterator<Item = u64> {
+        (0..u64::from(self.num_gpas)).map(move |index| m.read_u64(GPAS_AT + tdvpr + 8 * index))
     }
 }
 
@@ -119,10 +125,10 @@ pub(crate) fn on_entry(m: &mut dyn Machine, td: &Td, tdvpr: u64, rip: u64) -> En
     record.rip_at_entry = rip;
     record.store(m, tdvpr);
     let access = Access { read: true, write: true, execute: true };
-    for gpa in record.recorded().iter().copied() {
-        if let Translation::Violation(_) = translate_private(m, td, gpa, access) {
-            return Entry::Refused { gpa };
-        }
+    let is_missing =
+        |gpa: &u64| matches!(translate_private(m, td, *gpa, access), Translation::Violation(_));
+    if let Some(gpa) = record.flags.recorded(m, tdvpr).find(is_missing) {
+        return Entry::Refused { gpa };
     }
     let notifies = td.tdcs.notify_enables == NOTIFY;
     if record.flags.num_gpas != 0 && notifies && record.flags.last == VIOLATION_EXIT {
@@ -155,10 +161,10 @@ pub(crate) fn note_violation(
     record.flags.last = if loses_event { OTHER } else { VIOLATION };
     if record.flags.violations < THRESHOLD {
         record.flags.violations += 1;
-    } else if !record.recorded().contains(&gpa)
-        && let Some(slot) = record.gpas.get_mut(usize::from(record.flags.num_gpas))
+    } else if u64::from(record.flags.num_gpas) < GPAS
+        && !record.flags.recorded(m, v.tdvpr).any(|recorded| recorded == gpa)
     {
-        *slot = gpa;
+        m.write_u64(GPAS_AT + v.tdvpr + 8 * u64::from(record.flags.num_gpas), gpa);
         record.flags.num_gpas += 1;
     }
     record.store(m, v.tdvpr);
@@ -187,6 +193,6 @@ pub(crate) fn take_ve(m: &mut dyn Machine, tdvpr: u64) -> bool {
 }
 
 fn rip(m: &dyn Machine, v: VcpuId) -> u64 {
-    let pages: [u64; TDVPS_PAGES] = Tdvps::load(m, v.tdvpr).required_pages();
-    m.guest_rip(&pages)
+    let vmcb = offset_of!(Tdvps, pages) + TDVPS_VMCB * size_of::<u64>();
+    m.guest_rip(m.read_u64(v.tdvpr + vmcb as u64))
 }

@@ -10,7 +10,7 @@ use super::ram::{Identity, Ram};
 use super::td::{self, Page, TdMaps};
 use super::vmcb::{Save, Vmcb};
 use super::vmm_map::{View, VmmMap};
-use crate::machine::{Machine, TDVPS_PAGES, TDVPS_VMCB, VcpuId};
+use crate::machine::{Machine, TDVPS_PAGES, VcpuId};
 
 /// Everything below the guests.
 #[derive(Debug)]
@@ -184,9 +184,9 @@ impl Machine for Hardware {
         td::reset(self, pages);
     }
 
-    fn guest_rip(&self, pages: &[u64; TDVPS_PAGES]) -> u64 {
+    fn guest_rip(&self, vmcb: u64) -> u64 {
         const RIP: u64 = (offset_of!(Vmcb, save) + offset_of!(Save, rip)) as u64;
-        self.read_u64(pages[TDVPS_VMCB] + RIP)
+        self.read_u64(vmcb + RIP)
     }
 
     fn vmm_msr(&self, index: u32) -> u64 {

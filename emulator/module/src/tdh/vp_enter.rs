@@ -10,7 +10,7 @@ use abi::{ExitReason, Gpr, Operand, Regs, Status};
 use super::{
     Leaf, associate, check_cpuid_is_whole, check_tsc_adjust, check_vcpu_pages, vcpu_operand,
 };
-use crate::machine::{Machine, TDVPS_XSAVE, VcpuId};
+use crate::machine::{Machine, TDVPS_VMCB, TDVPS_XSAVE, VcpuId};
 use crate::module::Module;
 use crate::phys::PAGE;
 use crate::sys::{MISC_ENABLE_MONITOR, MSR_MISC_ENABLE};
@@ -55,15 +55,17 @@ pub(crate) fn run(
         return Err(Status::VCPU_STATE_INCORRECT);
     }
     // From the association on nothing is taken back.
-    associate(&mut tdvps, &mut td);
-    td.store_tdcs(m);
-    tdvps.store(m, tdvpr);
+    if !tdvps.is_associated() {
+        associate(&mut tdvps, &mut td);
+        td.store_tdcs(m);
+        tdvps.store(m, tdvpr);
+    }
     check_flags(&tdvps, operand)?;
     check_platform(module, m, &td.tdcs, &tdvps)?;
 
     let v = VcpuId { tdvpr, tdr };
     join_epoch(m, v, &mut tdvps, &td.tdcs);
-    let rip = m.guest_rip(&tdvps.required_pages());
+    let rip = m.guest_rip(tdvps.pages[TDVPS_VMCB]);
     match zero_step::on_entry(m, &td, tdvpr, rip) {
         Entry::Refused { gpa } => {
             tdvps.last_exit = LastExit::AsyncFault as u32;
@@ -111,9 +113,9 @@ fn check_platform(module: &Module, m: &dyn Machine, tdcs: &Tdcs, tdvps: &Tdvps) 
 fn join_epoch(m: &mut dyn Machine, v: VcpuId, tdvps: &mut Tdvps, tdcs: &Tdcs) {
     if tdvps.epoch != tdcs.td_epoch {
         m.flush_td(v.tdr);
+        tdvps.epoch = tdcs.td_epoch;
+        tdvps.store(m, v.tdvpr);
     }
-    tdvps.epoch = tdcs.td_epoch;
-    tdvps.store(m, v.tdvpr);
 }
 
 /// The registers of an EPT violation that did not happen again. RBP and RSP stay.

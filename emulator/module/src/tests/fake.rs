@@ -122,7 +122,7 @@ impl Machine for Fake {
         1_000_000 + self.ticks - self.tsc_set_back
     }
 
-    fn guest_rip(&self, _: &[u64; TDVPS_PAGES]) -> u64 {
+    fn guest_rip(&self, _: u64) -> u64 {
         self.rip
     }
 

@@ -71,7 +71,7 @@ mod tests {
         fn show_to_vmm(&mut self, _: u64, _: u64) {}
         fn flush_td(&mut self, _: u64) {}
         fn reset_vcpu(&mut self, _: &[u64; TDVPS_PAGES]) {}
-        fn guest_rip(&self, _: &[u64; TDVPS_PAGES]) -> u64 {
+        fn guest_rip(&self, _: u64) -> u64 {
             0
         }
         fn vmm_msr(&self, _: u32) -> u64 {
