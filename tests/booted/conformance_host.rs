@@ -3,49 +3,79 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use conformance::documented::{Documented, HOST};
+use conformance::documented::{Documented, HOST, injected};
 use conformance::{Line, Side};
 use harness::{Exit, Machine, Options, Report, fixture, paths};
 
 /// More checks than a boot can do without.
 const ENOUGH: usize = 1000;
 
-/// `conform_host` in place of the VMM, with these options of the module.
-fn boot(test: &str, module_options: &str) -> Report {
-    let machine =
-        Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("conform_host") };
-    let timeout = Duration::from_mins(1);
-    let module_options = module_options.to_owned();
-    fixture::boot(&Options { machine, timeout, module_options, ..fixture::options(test, "td") })
+/// A program of `tests/hosts` in place of the VMM.
+fn options(test: &str, program: &str) -> Options {
+    let machine = Machine::Emulator { module: paths::bare("module"), vmm: paths::bare(program) };
+    Options { machine, timeout: Duration::from_mins(1), ..fixture::options(test, "td") }
 }
 
-/// One boot for all tests that only look at its lines.
+/// `conform_host`; one boot for all tests that only look at its lines.
 fn report() -> &'static Report {
     static REPORT: OnceLock<Report> = OnceLock::new();
-    REPORT.get_or_init(|| boot("conformance-host", ""))
+    REPORT.get_or_init(|| fixture::boot(&options("conformance-host", "conform_host")))
+}
+
+/// `conform_busy`, a boot for each part of its list.
+fn busy_reports() -> &'static [Report] {
+    static REPORTS: OnceLock<Vec<Report>> = OnceLock::new();
+    REPORTS.get_or_init(|| (0..injected::parts()).map(busy).collect())
+}
+
+fn busy(part: usize) -> Report {
+    let rules = injected::part(part).map(|(leaf, status)| {
+        let times = injected::times(leaf, status);
+        format!("inject=tdh.{leaf}:{:x}:{times}", status.0)
+    });
+    let module_options = rules.collect::<Vec<_>>().join(" ");
+    let options = options(&format!("conformance-busy-{part}"), "conform_busy");
+    fixture::boot(&Options { module_options, config: format!("part={part}"), ..options })
 }
 
 fn lines(report: &Report) -> Vec<Line<'_>> {
     report.vmm_log.lines().filter_map(Line::parse).collect()
 }
 
-#[test]
-fn every_host_leaf_answers_as_specified() {
-    let report = report();
+/// The lines of all boots.
+fn all_lines() -> Vec<Line<'static>> {
+    busy_reports().iter().chain([report()]).flat_map(lines).collect()
+}
+
+/// All went well; gives the number of checks.
+fn passed(report: &Report) -> usize {
     let failed: Vec<&str> =
         report.vmm_log.lines().filter(|line| line.contains("] FAILED: ")).collect();
     assert_eq!(failed, [""; 0]);
-    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{}", report.vmm_log);
+    let passed = Exit::Verdict(abi::verdict::PASSED);
+    assert_eq!(report.exit, passed, "{}{}", report.vmm_log, report.module_log);
     let lines = lines(report);
-    assert!(lines.len() >= ENOUGH, "{} checks", lines.len());
     assert!(lines.iter().all(|line| line.side == Side::Host));
     let sum = format!("vmm: {} checks, 0 failed", lines.len());
     assert!(report.vmm_log.contains(&sum), "{sum}");
+    lines.len()
+}
+
+#[test]
+fn every_host_leaf_answers_as_specified() {
+    let checks = passed(report());
+    assert!(checks >= ENOUGH, "{checks} checks");
+}
+
+#[test]
+fn typed_functions_try_again_when_somebody_is_in_the_way() {
+    let checks: usize = busy_reports().iter().map(passed).sum();
+    assert!(checks >= 2 * injected::injected().count(), "{checks} checks");
 }
 
 #[test]
 fn every_documented_status_of_a_host_leaf_is_reached_or_has_a_reason() {
-    let lines = lines(report());
+    let lines = all_lines();
     let mut wrong = Vec::new();
     for leaf in HOST {
         for Documented { status, when, unreachable } in leaf.statuses {
@@ -61,7 +91,7 @@ fn every_documented_status_of_a_host_leaf_is_reached_or_has_a_reason() {
 
 #[test]
 fn every_status_that_a_host_leaf_gives_is_documented() {
-    let lines = lines(report());
+    let lines = all_lines();
     let is_documented = |line: &&Line<'_>| {
         let mut same = HOST.iter().filter(|leaf| leaf.number == line.leaf);
         same.any(|leaf| leaf.statuses.iter().any(|listed| listed.status == line.status))
@@ -72,8 +102,10 @@ fn every_status_that_a_host_leaf_gives_is_documented() {
 
 #[test]
 fn a_module_that_clears_rbp_answers_the_same() {
-    let report = boot("conformance-host-rbp", "rbp=clobber");
-    assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{}", report.vmm_log);
+    let module_options = "rbp=clobber".to_owned();
+    let options = options("conformance-host-rbp", "conform_host");
+    let report = fixture::boot(&Options { module_options, ..options });
+    passed(&report);
     let kept = "the typed function: an interrupt, and RBP";
     let is_kept = |line: &Line<'_>| line.name == kept && line.failure.is_none();
     assert!(lines(&report).iter().any(is_kept), "{}", report.vmm_log);

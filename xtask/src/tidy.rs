@@ -35,9 +35,9 @@ const MAY_BE_UNSAFE: [(&str, &str); 10] = [
     ("tests/payloads/src/bin/", "*"),
     (
         "tests/hosts/src/",
-        "bare/apic bare/memory bare/mod run scenarios/build scenarios/enter scenarios/memory \
-         scenarios/mod scenarios/others scenarios/quick scenarios/running scenarios/system \
-         bin/conform_host",
+        "bare/apic bare/config bare/memory bare/mod bin/conform_busy bin/conform_host busy/typed run \
+         scenarios/build scenarios/enter scenarios/memory scenarios/mod scenarios/others \
+         scenarios/quick scenarios/running scenarios/system",
     ),
     ("tests/bench/", "*"),
 ];

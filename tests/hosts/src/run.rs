@@ -43,9 +43,6 @@ impl Run {
 
     /// Runs one row; gives the registers after the call if all was as it must be.
     pub fn check(&mut self, row: &Row<'_>) -> Option<Regs> {
-        // SAFETY: what a leaf takes or writes lies in the pool, where no Rust object is, or
-        // is refused; a TD is given nothing else.
-        let call = |rax, regs: &mut Regs| unsafe { host::call(Leaf::from_rax(rax), regs) };
         let result = check(row, |place| self.pool.resolve(place), call);
         self.print(&Line::of(Side::Host, row, result.err()));
         result.ok()
@@ -97,6 +94,13 @@ impl Run {
         bare::log(format_args!("{checks} checks, {failed} failed"));
         *failed == 0
     }
+}
+
+/// A SEAMCALL with these registers, which name nothing but the pool.
+pub(crate) fn call(rax: u64, regs: &mut Regs) -> Status {
+    // SAFETY: what a leaf takes or writes lies in the pool, where no Rust object is, or is
+    // refused; a TD is given nothing else.
+    unsafe { host::call(Leaf::from_rax(rax), regs) }
 }
 
 /// What is reported without a row: the leaf, where it is specified, and what, in words.

@@ -2,6 +2,7 @@
 
 mod guest;
 mod host;
+pub mod injected;
 
 pub use guest::GUEST;
 pub use host::HOST;

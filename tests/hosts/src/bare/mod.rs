@@ -16,6 +16,7 @@ use arch::trap::{self, Tables, TrapFrame};
 use arch::{cpu, port};
 
 pub mod apic;
+pub mod config;
 mod memory;
 
 pub use memory::{read, write, write_bytes, zero};

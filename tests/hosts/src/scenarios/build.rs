@@ -22,8 +22,15 @@ const SOURCE: &str = "ABI-H 3.6";
 /// What the guest finds in RCX and R8.
 pub(super) const INITIAL_RCX: u64 = 0x1234_5678_9ABC_DEF0;
 
+/// From nothing to vCPUs.
+pub(super) fn run(run: &mut Run) {
+    created(run);
+    initialized(run);
+    vcpus(run);
+}
+
 /// Up to MNG.KEY.CONFIG, with every fault on the way.
-pub(super) fn created(run: &mut Run) {
+fn created(run: &mut Run) {
     run.table(build::UNKNOWN);
     run.table(build::NO_TD);
     run.table(build::NO_KEY);
@@ -64,7 +71,7 @@ pub(super) fn add_tdcs(run: &mut Run, from: u8, to: u8) {
 }
 
 /// Up to MNG.INIT.
-pub(super) fn initialized(run: &mut Run) {
+fn initialized(run: &mut Run) {
     add_tdcs(run, 0, 5);
     operands::state(run, "five TDCS pages are too few", TDR, 0, Status::TDCS_NOT_ALLOCATED);
     add_tdcs(run, 5, 7);
@@ -100,7 +107,7 @@ pub(super) fn initialized(run: &mut Run) {
 }
 
 /// Four vCPUs are created, three get their pages, two are initialised.
-pub(super) fn vcpus(run: &mut Run) {
+fn vcpus(run: &mut Run) {
     create_vcpu(run, 0);
     run.table(build::CREATED);
     operands::taken(run, TDR, &[NO_TDR]);

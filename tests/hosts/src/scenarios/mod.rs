@@ -9,7 +9,7 @@ mod operands;
 mod others;
 mod quick;
 mod running;
-mod system;
+pub(crate) mod system;
 mod teardown;
 
 use abi::verdict;
@@ -26,31 +26,27 @@ const KEYID_PARTITIONING: u32 = 0x87;
 
 /// Runs everything in this RAM; gives the verdict.
 pub fn run(ram: (u64, u64)) -> u32 {
+    let Some(mut run) = begin(ram) else { return verdict::EMULATOR_FAILED };
+    system::run(&mut run);
+    build::run(&mut run);
+    memory::built(&mut run);
+    running::run(&mut run);
+    teardown::run(&mut run);
+    others::run(&mut run);
+    if run.finish() { verdict::PASSED } else { verdict::CHECK_FAILED }
+}
+
+/// The first SEAMCALL may come; the run's memory is in this RAM. `None`: the log says why not.
+pub(crate) fn begin(ram: (u64, u64)) -> Option<Run> {
     if !enter_vmx() {
-        return verdict::EMULATOR_FAILED;
+        return None;
     }
     let Some(pool) = Pool::new(ram, keys()) else {
         bare::log(format_args!("error: VMM: too little memory"));
-        return verdict::EMULATOR_FAILED;
+        return None;
     };
     bare::apic::init();
-    let mut run = Run::new(pool);
-    system::run(&mut run);
-    build::created(&mut run);
-    build::initialized(&mut run);
-    build::vcpus(&mut run);
-    memory::built(&mut run);
-    running::finalized(&mut run);
-    running::fields(&mut run);
-    running::runs(&mut run);
-    running::tracking(&mut run);
-    teardown::torn_down(&mut run);
-    teardown::unfinished(&mut run);
-    others::debug(&mut run);
-    others::wide(&mut run);
-    others::fatal(&mut run);
-    others::shut_down(&mut run);
-    if run.finish() { verdict::PASSED } else { verdict::CHECK_FAILED }
+    Some(Run::new(pool))
 }
 
 /// VMX operation, where the CPU has it.

@@ -22,8 +22,16 @@ use crate::tables::{build, debug, params, shutdown, wide};
 /// CPUID(1).ECX: MONITOR and MWAIT.
 const MONITOR: u32 = 1 << 3;
 
+/// One TD after the other, and the end.
+pub(super) fn run(run: &mut Run) {
+    debug(run);
+    wide(run);
+    fatal(run);
+    shut_down(run);
+}
+
 /// The host reads and writes the memory of a debug TD.
-pub(super) fn debug(run: &mut Run) {
+fn debug(run: &mut Run) {
     let mut td_params = params::good();
     td_params.attributes = Attributes::DEBUG.bits();
     td_params.cpuid_config[0][2] = MONITOR;
@@ -71,7 +79,7 @@ fn misc_enable_is(change: impl FnOnce(u64) -> u64) -> u64 {
 }
 
 /// Five levels.
-pub(super) fn wide(run: &mut Run) {
+fn wide(run: &mut Run) {
     let mut td_params = params::good();
     td_params.config_flags |= ConfigFlags::GPAW_52.bits();
     td_params.eptp_controls = EPTP_5_LEVELS;
@@ -82,7 +90,7 @@ pub(super) fn wide(run: &mut Run) {
 }
 
 /// A TD whose state the CPU does not take: nothing but its end is possible.
-pub(super) fn fatal(run: &mut Run) {
+fn fatal(run: &mut Run) {
     let made = quick::finish(run, &params::good());
     quick::report(run, "a TD that dies", made);
     enter::first(run, 0);
@@ -96,7 +104,7 @@ pub(super) fn fatal(run: &mut Run) {
 }
 
 /// The module hands over; nothing works any more.
-pub(super) fn shut_down(run: &mut Run) {
+fn shut_down(run: &mut Run) {
     run.table(shutdown::BEFORE);
     let what = What(tdh::SYS_SHUTDOWN, "ABI-H 3.5", "handoff version 0");
     run.typed(&what, host::sys_shutdown(0), &());

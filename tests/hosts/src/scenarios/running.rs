@@ -29,8 +29,16 @@ const MAPS: u64 = ABSENT | 6 << 3 | 7;
 /// W without R.
 const NONSENSE: u64 = ABSENT | 2;
 
+/// A TD from its last page to its last exit but one.
+pub(super) fn run(run: &mut Run) {
+    finalized(run);
+    fields(run);
+    runs(run);
+    tracking(run);
+}
+
 /// Adds the guest's code and finishes the TD.
-pub(super) fn finalized(run: &mut Run) {
+fn finalized(run: &mut Run) {
     for (gpa, page) in [(CODE, 4), (PDPT, 5), (PML4, 6)] {
         guest::write_source(&run.pool, gpa);
         memory::add_page(run, gpa, page);
@@ -68,7 +76,7 @@ fn measurement(run: &Run) -> [u8; 48] {
 }
 
 /// MNG.RD, MNG.WR, VP.RD and VP.WR.
-pub(super) fn fields(run: &mut Run) {
+fn fields(run: &mut Run) {
     run.table(fields::TD);
     run.table(fields::VCPU);
     run.table(tables::debug::NO_DEBUG);
@@ -108,7 +116,7 @@ fn walk(read: impl Fn(FieldId) -> Result<FieldRead, Status>) -> bool {
 }
 
 /// Two vCPUs run.
-pub(super) fn runs(run: &mut Run) {
+fn runs(run: &mut Run) {
     clear_shared_ept(run);
     run.table(refused::REFUSED);
     enter::first(run, 0);
@@ -182,7 +190,7 @@ fn missing(run: &mut Run) {
 }
 
 /// Blocking, tracking and what needs it, between runs of the first vCPU.
-pub(super) fn tracking(run: &mut Run) {
+fn tracking(run: &mut Run) {
     use crate::place::Place::{Large, Sept};
     use tables::entry::BIG;
     use tables::tracking::{BLOCKED, MERGED, SPLIT, TRACKED, UNBLOCKED};

@@ -33,7 +33,7 @@ const CONFIG: &[(Gpr, Value<Place>)] = &[
 ];
 
 /// Leaves that work before the module is READY.
-pub(super) const EARLY: [u64; 9] = [
+pub(crate) const EARLY: [u64; 9] = [
     tdh::SYS_KEY_CONFIG,
     tdh::SYS_INFO,
     tdh::SYS_INIT,
@@ -230,13 +230,18 @@ fn config(run: &mut Run) {
     });
     bare::write(array.bits() + 8, &[second]);
     let hkid = run.pool.resolve(Place::Hkid(0)) as u16;
-    // SAFETY: the PAMTs are the pool's, where no Rust object is.
-    let done = unsafe { host::sys_config(array, 2, hkid) };
+    let done = sys_config(array, hkid);
     run.typed(&What(tdh::SYS_CONFIG, SOURCE, "two TDMRs without fault"), done, &());
 }
 
+/// SYS.CONFIG of two TDMRs that [`write`] wrote.
+pub(crate) fn sys_config(array: Hpa, hkid: u16) -> Result<(), Status> {
+    // SAFETY: the PAMTs are the pool's, where no Rust object is.
+    unsafe { host::sys_config(array, 2, hkid) }
+}
+
 /// Writes the TDMR_INFOs; gives the array of their addresses.
-fn write(run: &Run, infos: &[TdmrInfo; 2]) -> Hpa {
+pub(crate) fn write(run: &Run, infos: &[TdmrInfo; 2]) -> Hpa {
     let [array, at] =
         [Buffer::TdmrArray, Buffer::Tdmrs].map(|buffer| run.address(Place::Buffer(buffer)));
     for (index, info) in (0..).zip(infos) {

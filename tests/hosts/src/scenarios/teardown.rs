@@ -13,8 +13,14 @@ use crate::tables::teardown;
 
 const SOURCE: &str = "ABI-H 3.9";
 
+/// Ends.
+pub(super) fn run(run: &mut Run) {
+    torn_down(run);
+    unfinished(run);
+}
+
 /// The first vCPU dies; the TD loses its key and its pages.
-pub(super) fn torn_down(run: &mut Run) {
+fn torn_down(run: &mut Run) {
     enter::leave(run, 0, &exits::TRIPLE_FAULT);
     run.table(exits::DISABLED);
     run.table(teardown::ASSOCIATED);
@@ -45,7 +51,7 @@ fn flush(run: &mut Run, vcpu: u8) {
 }
 
 /// TDs that were never initialised: with no key, and with nine TDCS pages.
-pub(super) fn unfinished(run: &mut Run) {
+fn unfinished(run: &mut Run) {
     build::create(run);
     quick::end(run, false);
     let made = quick::create(run, 9);

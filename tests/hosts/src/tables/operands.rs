@@ -209,3 +209,9 @@ pub const fn operand(register: Gpr) -> Operand {
         _ => Operand::R9,
     }
 }
+
+/// Registers that SYS.INIT clears.
+pub const SYS_INIT_OUTPUTS: Registers =
+    &[(Rcx, Is(0)), (Rdx, Is(0)), (R8, Is(0)), (R9, Is(0)), (R10, Is(0))];
+/// Registers that SYS.LP.INIT clears.
+pub const SYS_LP_INIT_OUTPUTS: Registers = &[(Rcx, Is(0)), (Rdx, Is(0)), (R8, Is(0))];

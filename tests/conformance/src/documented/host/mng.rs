@@ -4,13 +4,13 @@ use abi::leaf::tdh;
 use abi::{Operand, Status};
 
 use super::{
-    DONE, Documented, ENTROPY, Leaf, PLATFORM, READY, STATE, STATE_ALONE, Side, busy, concat,
-    invalid, leaf, never, page, to, total,
+    DONE, Documented, Leaf, PLATFORM, READY, STATE, STATE_ALONE, Side, busy, concat, invalid, leaf,
+    never, page, to, total,
 };
 
 const KOT: Documented = busy(Operand::Kot, "the key ownership table is locked");
 const NO_ENTROPY: Documented =
-    never(Status::RND_NO_ENTROPY, "the random number generator has nothing", ENTROPY);
+    to(Status::RND_NO_ENTROPY, "the random number generator has nothing");
 const LIFECYCLE: Documented =
     to(Status::LIFECYCLE_STATE_INCORRECT, "the TD is in another lifecycle state");
 const FIELD: Documented = to(Status::METADATA_FIELD_ID_INCORRECT, "there is no such field");
@@ -64,11 +64,7 @@ pub(super) const LEAVES: &[Leaf] = &[
                 "one package: the TD's state has changed by then"
             ),
             busy(Operand::Ket, "the key table is in use"),
-            never(
-                Status::KEY_GENERATION_FAILED,
-                "the processor could not make a random key",
-                ENTROPY
-            ),
+            to(Status::KEY_GENERATION_FAILED, "the processor could not make a random key"),
             DONE
         ],
     ),

@@ -32,17 +32,13 @@ pub const HOST: &[Leaf] = {
 };
 
 /// Why nothing that needs a second processor comes.
-const LOCKS: &str = "one logical processor: no lock is ever found taken";
+const ONE_PROCESSOR: &str = "one logical processor";
 /// Why nothing of nested VMs comes.
 const NESTED: &str = "no TD has nested VMs";
 /// Why nothing of migration comes.
 const MIGRATION: &str = "an entry gets into such a state by migration only, which is left out";
 /// Why no check of the platform fails.
 const PLATFORM: &str = "the module takes QEMU's processor as it is";
-/// Why random numbers never run out.
-const ENTROPY: &str = "random numbers are computed from a seed";
-/// Why no work is interrupted.
-const INTERRUPTS: &str = "no work is so long that the module looks for interrupts";
 
 /// A status that is reached.
 const fn to(status: Status, when: &'static str) -> Documented {
@@ -59,9 +55,9 @@ const fn invalid(operand: Operand, when: &'static str) -> Documented {
     to(Status::OPERAND_INVALID.with_operand(operand), when)
 }
 
-/// OPERAND_BUSY.
+/// OPERAND_BUSY, by [`super::injected`].
 const fn busy(operand: Operand, when: &'static str) -> Documented {
-    never(Status::OPERAND_BUSY.with_operand(operand), when, LOCKS)
+    to(Status::OPERAND_BUSY.with_operand(operand), when)
 }
 
 /// A status with RCX as its operand.

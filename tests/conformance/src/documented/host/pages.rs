@@ -4,14 +4,13 @@ use abi::leaf::tdh;
 use abi::{Operand, Status};
 
 use super::{
-    DONE, Documented, INTERRUPTS, Leaf, NESTED, READY, STATE, Side, TRACKED, WALK, busy, concat,
-    leaf, never, of_rcx, page, to, total,
+    DONE, Documented, Leaf, NESTED, READY, STATE, Side, TRACKED, WALK, busy, concat, leaf, never,
+    of_rcx, page, to, total,
 };
 
 const ENTRY: Documented =
     of_rcx(Status::EPT_ENTRY_STATE_INCORRECT, "the entry is in another state");
-const INTERRUPTED: Documented =
-    never(Status::INTERRUPTED_RESTARTABLE, "an interrupt came", INTERRUPTS);
+const INTERRUPTED: Documented = to(Status::INTERRUPTED_RESTARTABLE, "an interrupt came");
 
 pub(super) const LEAVES: &[Leaf] = &[
     leaf!(
@@ -50,11 +49,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         STATE,
         &[
             busy(Operand::TdEpoch, "the epoch is locked"),
-            never(
-                Status::PREVIOUS_TLB_EPOCH_BUSY,
-                "a vCPU has not left the TD since the last TRACK",
-                "one logical processor: no vCPU is in the TD while the VMM calls"
-            ),
+            to(Status::PREVIOUS_TLB_EPOCH_BUSY, "a vCPU has not left the TD since the last TRACK"),
             DONE
         ],
     ),

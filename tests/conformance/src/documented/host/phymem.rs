@@ -3,10 +3,7 @@
 use abi::leaf::tdh;
 use abi::{Operand, Status};
 
-use super::{
-    DONE, Documented, INTERRUPTS, Leaf, READY, Side, busy, concat, invalid, leaf, never, page, to,
-    total,
-};
+use super::{DONE, Documented, Leaf, READY, Side, busy, concat, invalid, leaf, page, to, total};
 
 const PAGE: [Documented; 4] = page(Operand::Rcx);
 
@@ -42,7 +39,7 @@ pub(super) const LEAVES: &[Leaf] = &[
             busy(Operand::Kot, "the key ownership table is locked"),
             to(Status::NO_HKID_READY_TO_WBCACHE, "no key was given up"),
             to(Status::WBCACHE_RESUME_ERROR, "nothing was interrupted"),
-            never(Status::INTERRUPTED_RESUMABLE, "an interrupt came", INTERRUPTS),
+            to(Status::INTERRUPTED_RESUMABLE, "an interrupt came"),
             DONE
         ],
     ),

@@ -4,13 +4,13 @@ use abi::leaf::tdh;
 use abi::{Operand, Status};
 
 use super::{
-    DONE, Documented, EARLY, ENTROPY, LOCKS, Leaf, PLATFORM, READY, Side, busy, concat, invalid,
-    leaf, never, to, total,
+    DONE, Documented, EARLY, Leaf, PLATFORM, READY, Side, busy, concat, invalid, leaf, never, to,
+    total,
 };
 
-const SYS_BUSY: Documented = never(Status::SYS_BUSY, "another processor is in such a leaf", LOCKS);
+const SYS_BUSY: Documented = to(Status::SYS_BUSY, "another processor is in such a leaf");
 const NO_ENTROPY: Documented =
-    never(Status::RND_NO_ENTROPY, "the random number generator has nothing", ENTROPY);
+    to(Status::RND_NO_ENTROPY, "the random number generator has nothing");
 const NOT_INITIALISED: Documented =
     to(Status::SYS_LP_INIT_NOT_DONE, "SYS.LP.INIT has not run on this processor");
 const SEAM: Documented =
@@ -22,7 +22,7 @@ const KEY: &[Documented] = &[
         "one package: the state has changed by then",
     ),
     busy(Operand::Ket, "the key table is in use"),
-    never(Status::KEY_GENERATION_FAILED, "the processor could not make a random key", ENTROPY),
+    to(Status::KEY_GENERATION_FAILED, "the processor could not make a random key"),
 ];
 /// SYS.INIT's look at the platform.
 const CHECKS: &[Documented] = &[

@@ -3,11 +3,9 @@
 use abi::leaf::tdh;
 use abi::{Operand, Status};
 
-use super::{
-    DONE, Documented, EARLY, LOCKS, Leaf, READY, Side, concat, invalid, leaf, never, to, total,
-};
+use super::{DONE, Documented, EARLY, Leaf, READY, Side, concat, invalid, leaf, never, to, total};
 
-const SYS_BUSY: Documented = never(Status::SYS_BUSY, "another processor is in such a leaf", LOCKS);
+const SYS_BUSY: Documented = to(Status::SYS_BUSY, "another processor is in such a leaf");
 
 /// Of a TDMR_INFO. Byte 0 of the detail is the TDMR, byte 1 the page size or the area, byte 2
 /// another TDMR; these are the ones of two TDMRs.

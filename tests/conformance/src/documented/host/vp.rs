@@ -4,8 +4,8 @@ use abi::leaf::tdh;
 use abi::{Operand, Status};
 
 use super::{
-    DONE, Documented, LOCKS, Leaf, NESTED, READY, STATE, STATE_OF_VCPU, Side, busy, concat, leaf,
-    never, page, to, total,
+    DONE, Documented, Leaf, NESTED, ONE_PROCESSOR, READY, STATE, STATE_OF_VCPU, Side, busy, concat,
+    leaf, never, page, to, total,
 };
 
 const PAGES: Documented = to(Status::TDCX_NUM_INCORRECT, "the vCPU has less than six pages");
@@ -55,7 +55,11 @@ const EXITS: &[Documented] = &[
     ),
     never(Status::CROSS_TD_FAULT, "a service TD found its TD gone", "service TDs are left out"),
     never(Status::CROSS_TD_TRAP, "as above, after the call", "service TDs are left out"),
-    never(Status::HOST_PRIORITY_BUSY_TIMEOUT, "the guest kept losing a lock to the host", LOCKS),
+    never(
+        Status::HOST_PRIORITY_BUSY_TIMEOUT,
+        "the guest kept losing a lock to the host",
+        ONE_PROCESSOR,
+    ),
     never(Status::TD_EXIT_BEFORE_L2_ENTRY, "a nested VM is about to be entered", NESTED),
     never(Status::TD_EXIT_ON_L2_VM_EXIT, "a nested VM exited", NESTED),
     never(Status::TD_EXIT_ON_L2_TO_L1, "a nested VM exited to its VMM", NESTED),
