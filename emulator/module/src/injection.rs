@@ -24,6 +24,7 @@
 
 use core::fmt;
 
+use abi::field::FieldId;
 use abi::leaf::{tdg, tdh};
 use abi::{Regs, Status};
 
@@ -264,6 +265,16 @@ const fn reports_entry(leaf: u64) -> bool {
     )
 }
 
+/// What a TDCALL leaf that failed has done to its output registers. [ABI-G 2.8, 2.11, 2.13]
+pub(crate) const fn clear_guest_outputs(leaf: u64, regs: &mut Regs) {
+    match leaf {
+        tdg::VM_WR | tdg::SERVTD_WR => regs.r8 = 0,
+        tdg::SERVTD_RD => (regs.rdx, regs.r8) = (FieldId::NULL.0, 0),
+        tdg::MEM_PAGE_ATTR_RD | tdg::MEM_PAGE_ATTR_WR => (regs.rcx, regs.rdx) = (0, 0),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +323,19 @@ mod tests {
         let statuses: [_; 3] = core::array::from_fn(|_| injections.take(Side::Tdh, 9, 0));
         let busy = Status::OPERAND_BUSY.with_operand(Operand::Kot);
         assert_eq!(statuses, [Some(Status::RND_NO_ENTROPY), Some(busy), None]);
+    }
+
+    #[test]
+    fn a_guest_leaf_that_failed_has_no_outputs() {
+        let after = |leaf| {
+            let mut regs = Regs { rcx: 1, rdx: 2, r8: 3, ..Regs::default() };
+            clear_guest_outputs(leaf, &mut regs);
+            (regs.rcx, regs.rdx, regs.r8)
+        };
+        assert_eq!(after(tdg::MEM_PAGE_ACCEPT), (1, 2, 3));
+        assert_eq!(after(tdg::VM_WR), (1, 2, 0));
+        assert_eq!(after(tdg::SERVTD_RD), (1, u64::MAX, 0));
+        assert_eq!(after(tdg::MEM_PAGE_ATTR_RD), (0, 0, 3));
     }
 
     #[test]

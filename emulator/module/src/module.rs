@@ -183,7 +183,12 @@ impl Module {
         let injected = self.injected_tdcall(m, v);
         let mut call = Call::load(self, m, v, report_key);
         let rax = call.tdvps.gprs.rax;
-        let answer = injected.map_or_else(|| tdg::run(&mut call, rax), Ok);
+        let answer = if let Some(status) = injected {
+            injection::clear_guest_outputs(rax & 0xFFFF, &mut call.tdvps.gprs);
+            Ok(status)
+        } else {
+            tdg::run(&mut call, rax)
+        };
         let answer = host_priority::settle(&mut call, answer);
         if let Ok(status) = answer {
             call.finish(status);
