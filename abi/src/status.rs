@@ -323,12 +323,70 @@ pub enum Operand {
     TdEpoch = 169,
     L2VapicGpa = 170,
     OpState = 172,
+    ServtdBindings = 174,
     MetadataField = 176,
     Sys = 184,
     Tdmr = 185,
     Kot = 186,
     Ket = 187,
     Wbcache = 188,
+}
+
+impl Operand {
+    /// Every operand that has a name here.
+    pub const ALL: &[Self] = &[
+        Self::Rax,
+        Self::Rcx,
+        Self::Rdx,
+        Self::Rbx,
+        Self::Rbp,
+        Self::Rsi,
+        Self::Rdi,
+        Self::R8,
+        Self::R9,
+        Self::R10,
+        Self::R11,
+        Self::R12,
+        Self::R13,
+        Self::R14,
+        Self::R15,
+        Self::Attributes,
+        Self::Xfam,
+        Self::ConfigFlags,
+        Self::EptpControls,
+        Self::MaxVcpus,
+        Self::CpuidConfig,
+        Self::TscFrequency,
+        Self::NumL2Vms,
+        Self::ArchCapabilitiesConfig,
+        Self::Page,
+        Self::TdmrInfoPa,
+        Self::Tdr,
+        Self::Tdcx,
+        Self::Tdvpr,
+        Self::RegPage,
+        Self::Tdcs,
+        Self::Tdvps,
+        Self::SeptTree,
+        Self::SeptEntry,
+        Self::Rtmr,
+        Self::TdEpoch,
+        Self::L2VapicGpa,
+        Self::OpState,
+        Self::ServtdBindings,
+        Self::MetadataField,
+        Self::Sys,
+        Self::Tdmr,
+        Self::Kot,
+        Self::Ket,
+        Self::Wbcache,
+    ];
+
+    /// The operand with this id.
+    #[must_use]
+    pub fn from_id(id: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|operand| *operand as u32 == id)
+    }
 }
 
 impl fmt::Display for Status {
@@ -370,6 +428,14 @@ mod tests {
             assert!(a.name().is_some());
             assert!(Status::ALL[i + 1..].iter().all(|b| !a.is(*b)), "{a} twice");
         }
+    }
+
+    #[test]
+    fn operands_are_found_by_their_ids() {
+        assert_eq!(Operand::from_id(168), Some(Operand::Rtmr));
+        assert_eq!(Operand::from_id(4), None);
+        let ids = Operand::ALL.iter().map(|operand| *operand as u32);
+        assert!(ids.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
