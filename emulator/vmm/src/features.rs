@@ -1,5 +1,5 @@
-//! What a TD can have beyond KVM's defaults: instructions that are enumerated or served, and
-//! a device for tests.
+//! What a TD can have beyond KVM's defaults: instructions that are enumerated or served, a
+//! device for tests, and exits that are survived.
 
 use bitflags::bitflags;
 
@@ -15,6 +15,8 @@ bitflags! {
         const WBINVD = 1 << 2;
         /// `scratch-port`: see [`crate::vmcall::Scratch`].
         const SCRATCH_PORT = 1 << 3;
+        /// `cross-td`: a TD whose TDG.SERVTD call met a fault of another TD goes on.
+        const CROSS_TD = 1 << 4;
     }
 }
 
@@ -28,6 +30,7 @@ impl Features {
                 "pconfig" => Self::PCONFIG,
                 "wbinvd" => Self::WBINVD,
                 "scratch-port" => Self::SCRATCH_PORT,
+                "cross-td" => Self::CROSS_TD,
                 _ => return None,
             };
             Some(features | feature)
@@ -41,7 +44,8 @@ mod tests {
 
     #[test]
     fn every_name_has_a_feature_and_no_other_word_does() {
-        assert_eq!(Features::parse("monitor+pconfig+wbinvd+scratch-port"), Some(Features::all()));
+        let names = "monitor+pconfig+wbinvd+scratch-port+cross-td";
+        assert_eq!(Features::parse(names), Some(Features::all()));
         assert_eq!(Features::parse("wbinvd"), Some(Features::WBINVD));
         for text in ["", "+", "wbinvd+", "WBINVD", "monitor,pconfig", "none"] {
             assert_eq!(Features::parse(text), None, "{text}");

@@ -8,6 +8,7 @@ use abi::{ExitReason, Regs, Status};
 
 use crate::end::{Death, End, Hang};
 use crate::failure::Failure;
+use crate::features::Features;
 use crate::idle::Watchdog;
 use crate::registers::Registers;
 use crate::td::{Td, Vcpu, Vmm};
@@ -70,6 +71,9 @@ fn handle(
 ) -> Result<(), End> {
     if !exit.entered() {
         return Err(Failure::module("TDH.VP.ENTER")(Status(exit.0)).into());
+    }
+    if exit.class() == Status::CROSS_TD_TRAP && vcpu.features.contains(Features::CROSS_TD) {
+        return Ok(());
     }
     if exit.class().0 != 0 {
         return Err(Death::Exit(exit).into());
