@@ -9,6 +9,7 @@
 //! Nothing here builds: [`fixture`] asks `cargo xtask build` for that, once.
 
 pub mod corrupt;
+pub mod coverage;
 pub mod crosscheck;
 pub mod fixture;
 mod launch;

@@ -11,7 +11,7 @@ pub mod documented;
 mod line;
 
 pub use check::{Check, Failure, Value, check, raised};
-pub use line::{Line, Side};
+pub use line::{Failed, Line, Side};
 
 /// First byte of RAM that the TD HOB does not list, in the boots of guest checks: the VMM
 /// adds pages there when the TD comes for them.

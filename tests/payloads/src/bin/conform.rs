@@ -3,7 +3,7 @@
 #![no_main]
 
 use kernel::{Kernel, Verdict};
-use payloads::conform::{Run, World, tables, typed};
+use payloads::conform::{Run, World, modes, tables, typed};
 
 kernel::main!(conform);
 
@@ -13,5 +13,6 @@ fn conform(kernel: &mut Kernel) -> Verdict {
         run.table(table);
     }
     typed::all(&mut run);
+    modes::all(&mut run);
     run.finish()
 }

@@ -10,11 +10,14 @@
 //! that #VE, #GP and #DF are rows as well.
 
 mod layout;
+pub mod modes;
 mod place;
 mod run;
 pub mod tables;
+mod target;
 mod traps;
 pub mod typed;
+pub mod typed_busy;
 mod world;
 
 pub use self::place::Place;
@@ -41,6 +44,10 @@ pub enum When {
     Small,
     /// The VMM adds a page of 2 MiB when one is accepted.
     Large,
+    /// The module answers as if something were in use: see [`World::expect_busy`].
+    Busy,
+    /// The VMM goes on after a cross-TD trap, and the TD's root page was found.
+    CrossTd,
 }
 
 /// Prepares a row.

@@ -24,8 +24,12 @@ pub enum Place {
     MissingLarge(u8),
     /// The size of a page that was asked for at 2 MiB: 1 if the VMM gives such, else 0.
     LargeLevel,
-    /// Quadword 0 of TD_UUID.
-    Uuid,
+    /// A quadword of TD_UUID, 0-3.
+    Uuid(u8),
+    /// A binding handle that names the TD's own root page, once that is found.
+    Handle,
+    /// One that names a page of the module's that is no TD's root.
+    NoHandle,
     /// GPA width in bits.
     GpaBits,
     /// CONFIG_FLAGS.GPAW: 1 for 52 bits.

@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "reads code at RIP, executes CPUID")]
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arch::trap::{self, Handler, TrapFrame};
 use conformance::raised;
@@ -14,6 +14,9 @@ use spin::{Mutex, Once};
 
 /// 66 0F 01 CC. [ABI-G 1]
 const TDCALL: [u8; 4] = [0x66, 0x0F, 0x01, 0xCC];
+/// The kernel's segments.
+const CODE: u64 = 0x08;
+const DATA: u64 = 0x10;
 /// RFLAGS.RF.
 const RESUME_FLAG: u64 = 1 << 16;
 const UD: u64 = 6;
@@ -25,6 +28,8 @@ const VE: u64 = 20;
 static KERNEL: Once<Handler> = Once::new();
 static LAST: Mutex<Option<Trap>> = Mutex::new(None);
 static MODE: AtomicU8 = AtomicU8::new(Mode::Kernel as u8);
+/// Where to go on in [`Mode::Land`].
+static LANDING: Landing = Landing { rsp: AtomicU64::new(0), rip: AtomicU64::new(0) };
 /// Bytes to step over in [`Mode::Skip`].
 static SKIP: AtomicU8 = AtomicU8::new(0);
 
@@ -36,6 +41,16 @@ enum Mode {
     Report = 1,
     /// A #VE is stepped over, and VE_INFO stays.
     Skip = 2,
+    /// A trap goes on at the [`Landing`].
+    Land = 3,
+}
+
+/// Where [`landing`] comes back to.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Landing {
+    rsp: AtomicU64,
+    rip: AtomicU64,
 }
 
 /// A trap that was answered.
@@ -74,6 +89,16 @@ pub(crate) fn leaving_ve_info(length: u8, instruction: impl FnOnce()) {
     MODE.store(Mode::Kernel as u8, Ordering::Release);
 }
 
+/// Runs `leave`, which fills in where to land and goes away; gives the trap that brought it
+/// back there, at CPL 0 in 64-bit mode.
+pub(crate) fn landing(leave: impl FnOnce(&'static Landing)) -> Option<Trap> {
+    *LAST.lock() = None;
+    MODE.store(Mode::Land as u8, Ordering::Release);
+    leave(&LANDING);
+    MODE.store(Mode::Kernel as u8, Ordering::Release);
+    LAST.lock().take()
+}
+
 /// Leaves VE_INFO valid, by a CPUID.
 pub(crate) fn leave_ve_info() {
     // SAFETY: CPUID changes four registers; and it is stepped over.
@@ -90,6 +115,11 @@ fn on_trap(frame: &mut TrapFrame) {
         frame.rip += TDCALL.len() as u64;
     } else if mode == Mode::Skip as u8 && frame.vector == VE {
         frame.rip += u64::from(SKIP.load(Ordering::Relaxed));
+    } else if mode == Mode::Land as u8 && matches!(frame.vector, UD | GP) {
+        note(frame);
+        (frame.cs, frame.ss) = (CODE, DATA);
+        frame.rsp = LANDING.rsp.load(Ordering::Relaxed);
+        frame.rip = LANDING.rip.load(Ordering::Relaxed);
     } else if let Some(kernel) = KERNEL.get() {
         kernel(frame);
     }

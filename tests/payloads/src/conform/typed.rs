@@ -125,7 +125,7 @@ fn sys(run: &mut Run<'_>) {
 }
 
 fn servtd(run: &mut Run<'_>) {
-    let slot_1 = Binding(run.world.resolve(Place::Uuid).wrapping_add(1));
+    let slot_1 = Binding(run.world.resolve(Place::Uuid(0)).wrapping_add(1));
     let uuid = TdUuid([1, 2, 3, 4]);
     let read = guest::servtd_rd(slot_1, td::ATTRIBUTES, uuid).map_err(|e| (e.status, e.uuid));
     let what = What(tdg::SERVTD_RD, "ABI-G 2.11", "typed servtd_rd", BAD_RCX);

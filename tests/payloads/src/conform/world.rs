@@ -5,11 +5,13 @@ use core::arch::x86_64::__cpuid_count;
 
 use abi::attributes::{Attributes, ConfigFlags};
 use abi::field::td;
+use abi::page_attributes::VmAttributes;
 use abi::{GpaWidth, PAGE_SIZE, PageLevel, PrivateGpa, Status, VeInfo};
 use kernel::Kernel;
 use kernel::memory::Device;
-use tdcall::guest;
+use tdcall::guest::{self, Rtmr};
 
+use super::target::{self, Target};
 use super::traps::Trap;
 use super::{Place, When, layout};
 
@@ -35,7 +37,10 @@ pub struct World<'k> {
     pub(crate) ve: Option<VeInfo>,
     width: GpaWidth,
     large: bool,
-    uuid: u64,
+    uuid: [u64; 4],
+    /// What TDG.SERVTD leaves can name, once it is found.
+    target: Option<Target>,
+    busy: bool,
     /// What a step before a row wants to tell the look after it.
     pub(crate) note: [u8; 48],
 }
@@ -55,7 +60,8 @@ impl<'k> World<'k> {
         let width = kernel.vp.gpa_width().expect("the kernel checked it");
         let [page, output] = [PAGE, OUTPUT].map(|gpa| Page::accept(kernel, gpa));
         let shared = kernel.memory.map_device(SHARED);
-        let uuid = guest::vm_rd(td::TD_UUID).unwrap_or_default();
+        let uuid = [0, 1, 2, 3].map(|index| guest::vm_rd(td::TD_UUID.element(index)));
+        let uuid = uuid.map(Result::unwrap_or_default);
         page.write(0, &PATTERN);
         let mut world = Self {
             kernel,
@@ -67,6 +73,8 @@ impl<'k> World<'k> {
             width,
             large: false,
             uuid,
+            target: None,
+            busy: false,
             note: [0; 48],
         };
         let probe = accept(layout::large(layout::PROBE), PageLevel::Size2M);
@@ -84,7 +92,20 @@ impl<'k> World<'k> {
             When::Width52 => self.width == GpaWidth::Bits52,
             When::Small => !self.large,
             When::Large => self.large,
+            When::Busy => self.busy,
+            When::CrossTd => self.target.is_some(),
         }
+    }
+
+    /// From here on the module answers as if something were in use, as often as the boot that
+    /// runs these tables told it.
+    pub const fn expect_busy(&mut self) {
+        self.busy = true;
+    }
+
+    /// Finds the TD's own root page; the VMM must go on after cross-TD traps.
+    pub fn find_target(&mut self) {
+        self.target = target::find(self.uuid);
     }
 
     /// The number of a place.
@@ -101,7 +122,11 @@ impl<'k> World<'k> {
             Place::Missing(index) => layout::small(index),
             Place::MissingLarge(index) => layout::large(index),
             Place::LargeLevel => u64::from(self.large),
-            Place::Uuid => self.uuid,
+            Place::Uuid(index) => self.uuid.get(usize::from(index)).copied().unwrap_or(0),
+            Place::Handle => self.target.map_or(0, |target| self.uuid[0].wrapping_add(target.tdr)),
+            Place::NoHandle => {
+                self.target.map_or(0, |target| self.uuid[0].wrapping_add(target.other))
+            }
             Place::GpaBits => u64::from(self.width.bits()),
             Place::Gpaw => u64::from(self.width == GpaWidth::Bits52),
             Place::Attributes => self.kernel.vp.attributes.bits(),
@@ -128,6 +153,27 @@ impl<'k> World<'k> {
         // SAFETY: the page is no Rust object.
         let made = unsafe { guest::mr_report(report.into(), data.into()) };
         assert!(made.is_ok(), "{made:?}");
+    }
+
+    /// Makes a call that the VMM can not help, again and again while it is busy. With small pages: RTMR.EXTEND of a missing page,
+    /// which the VMM adds, pending. With large ones: ATTR.WR of a piece of a page.
+    pub fn leave_for_good(&self) -> Status {
+        let piece = PrivateGpa::new(layout::large(layout::PROBE) + PAGE_SIZE);
+        let none = VmAttributes::default();
+        loop {
+            let result = if self.large {
+                guest::mem_page_attr_wr(piece, PageLevel::Size4K, none, none)
+                    .map(|_| ())
+                    .map_err(|error| error.status)
+            } else {
+                guest::mr_rtmr_extend(PrivateGpa::new(layout::small(0)), Rtmr::Rtmr3)
+            };
+            match result {
+                Err(status) if status.is_busy() => {}
+                Err(status) => return status,
+                Ok(()) => return Status::SUCCESS,
+            }
+        }
     }
 
     fn pending_exits(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The tables, a file a leaf, and what their rows share.
 
+pub(super) mod busy;
 mod mem_page_accept;
 mod mem_page_attr_rd;
 mod mem_page_attr_wr;
@@ -70,7 +71,17 @@ pub const ALL: &[Table] = &[
     table("TDG.VP.ENTER", vp_enter::ROWS),
     table("TDG.VP.INVEPT", vp_invept::ROWS),
     table("TDG.VP.INVVPID", vp_invvpid::ROWS),
+    CROSS_TD,
+    BUSY,
+    BUSY_SERVTD,
 ];
+
+/// TDG.SERVTD leaves on the TD itself, under a VMM that goes on after their traps.
+pub const CROSS_TD: Table = table("cross-TD traps", servtd::CROSS_TD);
+/// Leaves that the module answers as if something were in use.
+pub const BUSY: Table = table("busy", busy::ROWS);
+/// TDG.SERVTD leaves, likewise.
+pub const BUSY_SERVTD: Table = table("busy service TD", busy::SERVTD);
 
 const OK: Status = Status::SUCCESS;
 const BAD_RAX: Status = Status::OPERAND_INVALID.with_operand(Operand::Rax);

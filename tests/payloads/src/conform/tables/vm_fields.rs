@@ -44,7 +44,7 @@ macro_rules! version_1 {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    version_0!("TD_UUID", td::TD_UUID.0, At(Uuid)),
+    version_0!("TD_UUID", td::TD_UUID.0, At(Uuid(0))),
     version_0!("NUM_VCPUS", td::NUM_VCPUS.0, Is(1)),
     version_0!("NUM_L2_VMS", td::NUM_L2_VMS.0, Is(0)),
     version_0!("ATTRIBUTES", td::ATTRIBUTES.0, At(Attributes)),
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
     version_0!("SERVTD_HASH", SERVTD_HASH.0, Is(0)),
     version_0!("SERVTD_NUM", SERVTD_NUM.0, Is(0)),
     version_0!("SERVTD_BINDINGS_TABLE", SERVTD_BINDINGS_TABLE.0 + 15, Is(0)),
-    version_1!("the next element of a field", td::TD_UUID.0, At(Uuid), td::TD_UUID.0 + 1),
+    version_1!("the next element of a field", td::TD_UUID.0, At(Uuid(0)), td::TD_UUID.0 + 1),
     version_1!("the field behind the last element", td::TD_UUID.0 + 3, Any, td::NUM_VCPUS.0),
     version_1!(
         "fields that are not readable are left out",
