@@ -1,7 +1,7 @@
 //! Instructions that are prepared for #UD or #GP.
 //!
 //! An exception table names them and where to go on; RAX then says which exception it was
-//! ([`arch::extable`]). It holds for exceptions of the processor and of the TDX module, and
+//! ([`mod@arch::extable`]). It holds for exceptions of the processor and of the TDX module, and
 //! for #VEs whose policy is to refuse: a refusal is #UD or #GP, as by a processor without the
 //! feature. An instruction that is not prepared stops the kernel.
 

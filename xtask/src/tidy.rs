@@ -32,7 +32,7 @@ const MAY_BE_UNSAFE: [(&str, &str); 10] = [
     ),
     ("emulator/vmm/src/", "main"),
     ("emulator/vmm/src/bare/", "*"),
-    ("tests/payloads/src/bin/", "*"),
+    ("tests/payloads/src/", "*"),
     (
         "tests/hosts/src/",
         "bare/apic bare/config bare/memory bare/mod bin/conform_busy bin/conform_host busy/typed run \
