@@ -1,7 +1,7 @@
 //! SEAMCALL that reaches no module: each way has its own fault, message and exit code.
 
 use harness::verdict::{self, Layer};
-use harness::{Exit, Options, Report, fixture};
+use harness::{Exit, Machine, Options, Report, fixture, paths};
 
 fn on_module(test: &str, module_options: &str) -> Report {
     let options = fixture::options(test, "td");
@@ -42,6 +42,56 @@ fn where_tdx_is_off_it_is_a_protection_fault() {
 fn without_a_module_it_fails() {
     let report = on_module("seamcall-fail", "seamcall=fail");
     ended_with(&report, "not loaded, or shut down (SEAMCALL ended with VMfailInvalid)");
+}
+
+/// What `vmx_operation` says, step by step; `{}` is SEAMCALL in VMX operation and `{S}` a call
+/// of the P-SEAMLDR there.
+const STEPS: [&str; 15] = [
+    "SEAMCALL out of reset: SEAMCALL raised #UD",
+    "VMXON without CR4.VMXE: fault 6",
+    "CR4.VMXE: done",
+    "VMXON off a page boundary: VMfailInvalid",
+    "VMXON without the revision: VMfailInvalid",
+    "SEAMCALL after them: SEAMCALL raised #UD",
+    "VMXON: done",
+    "VMXON again: VMfailInvalid",
+    "SEAMCALL in VMX operation: {}",
+    "SEAMLDR in VMX operation: {S}",
+    "CR4.VMXE cleared: fault 13",
+    "VMXOFF: done",
+    "SEAMCALL after VMXOFF: SEAMCALL raised #UD",
+    "VMXOFF again: fault 6",
+    "CR4.VMXE cleared then: done",
+];
+/// Those of them that say the same where QEMU skips VMXON: see docs/spec.md, SVM B1.25.
+const WITHOUT_VMXON: [usize; 7] = [0, 2, 8, 9, 12, 13, 14];
+
+#[test]
+fn it_works_from_vmxon_to_vmxoff() {
+    const FAILS: &str = "SEAMCALL VMfailInvalid";
+    const PROTECTS: &str = "SEAMCALL raised #GP";
+    for (words, keys, answer, seamldr) in [
+        ("", 32, "SUCCESS", FAILS),
+        ("seamcall=fail", 32, FAILS, FAILS),
+        ("seamcall=gp", 0, PROTECTS, PROTECTS),
+    ] {
+        let (module, vmm) = (paths::bare("module"), paths::bare("vmx_operation"));
+        let machine = Machine::Emulator { module, vmm };
+        let options = fixture::options("vmx-operation", "td");
+        let module_options = words.to_owned();
+        let report = fixture::boot(&Options { machine, module_options, ..options });
+        assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{report:#?}");
+        let lines = report.vmm_log.lines().filter_map(|line| line.strip_prefix("vmm: vmx: "));
+        let lines: Vec<_> = lines.collect();
+        let platform = format!("cpuid true, feature control 0x5, private keys {keys}");
+        let steps = STEPS.map(|step| step.replace("{}", answer).replace("{S}", seamldr));
+        assert_eq!((lines[0], lines.len()), (&*platform, 1 + STEPS.len()), "{lines:#?}");
+        let skips_vmxon = lines[2].ends_with("skipped");
+        for (index, (line, step)) in lines[1..].iter().zip(&steps).enumerate() {
+            let says_so = !skips_vmxon || WITHOUT_VMXON.contains(&index);
+            assert!(!says_so || line == step, "{words}: {line}, not {step}");
+        }
+    }
 }
 
 #[test]

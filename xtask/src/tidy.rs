@@ -37,7 +37,7 @@ const MAY_BE_UNSAFE: [(&str, &str); 10] = [
         "tests/hosts/src/",
         "bare/apic bare/config bare/memory bare/mod bin/conform_busy bin/conform_host busy/typed run \
          scenarios/build scenarios/enter scenarios/memory scenarios/mod scenarios/others \
-         scenarios/quick scenarios/running scenarios/system",
+         scenarios/quick scenarios/running scenarios/system vmx",
     ),
     ("tests/bench/", "*"),
 ];

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `conform_host` | tables of checks ([`tables`]) in the states that [`scenarios`] bring about |
 //! | `conform_busy` | leaves that are in each other's way: [`busy`] |
+//! | `vmx_operation` | in and out of VMX operation: [`vmx`] |
 //!
 //! [`place`] is the memory that they use, [`guest`] the guest of their TDs.
 #![cfg_attr(not(test), no_std)]
@@ -18,3 +19,4 @@ pub mod place;
 pub mod run;
 pub mod scenarios;
 pub mod tables;
+pub mod vmx;
