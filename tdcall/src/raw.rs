@@ -2,7 +2,7 @@
 //!
 //! Both instructions take and give everything in registers, RAX being leaf and status; the
 //! specification's other differences between leaves are differences in *which* registers.
-//! So there is one template, [`tdx_call!`], and its variants say what goes around the
+//! So there is one template, `tdx_call!`, and its variants say what goes around the
 //! instruction:
 //!
 //! | variant | macro | what it adds |
