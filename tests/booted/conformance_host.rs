@@ -110,3 +110,12 @@ fn a_module_that_clears_rbp_answers_the_same() {
     let is_kept = |line: &Line<'_>| line.name == kept && line.failure.is_none();
     assert!(lines(&report).iter().any(is_kept), "{}", report.vmm_log);
 }
+
+#[test]
+fn every_other_qemu_answers_the_same() {
+    for (index, qemu) in fixture::more_qemus().iter().enumerate() {
+        let options = options(&format!("conformance-host-qemu-{index}"), "conform_host");
+        let checks = passed(&fixture::boot_on(qemu, &options));
+        assert_eq!(checks, passed(report()), "QEMU {}", qemu.version);
+    }
+}

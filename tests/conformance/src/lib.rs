@@ -1,7 +1,7 @@
 //! Checks of TDX leaves as data.
 //!
 //! A program in a TD (`tests/payloads`, over TDCALL) or in place of the VMM
-//! (`tests/hosts`, over SEAMCALL) runs tables of [`Check`]s with [`check`] and prints one
+//! (`tests/hosts`, over SEAMCALL) runs tables of [`Check`]s with [`check()`] and prints one
 //! [`Line`] each. The tests on the host read the lines back, compare them with what the
 //! specification documents ([`documented`]) and write `docs/coverage.md` from both.
 #![cfg_attr(not(test), no_std)]

@@ -40,6 +40,7 @@ fn torn_down(run: &mut Run) {
     run.typed(&what, host::mng_key_freeid(tdr), &());
     run.table(teardown::TEARDOWN);
     quick::reclaim(run);
+    run.table(teardown::RECLAIMED);
     let page = run.pool.keyed(Page(4), 1);
     let what = What(tdh::PHYMEM_PAGE_WBINVD, SOURCE, "what its key left of a page in the caches");
     run.typed(&what, host::phymem_page_wbinvd(page), &());

@@ -72,4 +72,16 @@ tables! {
             => (Rcx: At(Tdr)) -> Status::TD_ASSOCIATED_PAGES_EXIST,
             (Rcx: Is(4), Rdx: Is(0), R8: Is(0), R9: Is(0), R10: Is(0), R11: Is(0));
     }
+
+    /// All pages are taken back.
+    RECLAIMED ["ABI-H 3.9"] {
+        "a page that was the TD's": PHYMEM_PAGE_RDMD
+            => (Rcx: At(Tdcx(0))) -> Status::SUCCESS,
+            (Rcx: Is(0), Rdx: At(Tdr), R8: Is(0), R9: Is(0), R10: Is(0), R11: Is(0));
+        "it is taken back": PHYMEM_PAGE_RECLAIM
+            => (Rcx: At(Tdcx(0))) -> wrong_page(Rcx),
+            (Rcx: Is(0), Rdx: Is(0), R8: Is(0), R9: Is(0), R10: Is(0), R11: Is(0));
+        "no TDR is there": MNG_KEY_CONFIG
+            => (Rcx: At(Tdr)) -> wrong_page(Rcx);
+    }
 }
