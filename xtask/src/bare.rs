@@ -35,8 +35,20 @@ pub(crate) fn build(sh: &Shell, packages: &[&str]) -> Result<()> {
 }
 
 /// The same with another profile.
+///
+/// What the image is made of is compiled by itself: cargo unites the features that all
+/// packages of one call want of a dependency, and the image would depend on its company.
 pub(crate) fn build_with(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     eprintln!("building {}", packages.join(", "));
+    let (td, others): (Vec<&str>, Vec<&str>) =
+        packages.iter().partition(|package| TD.contains(package));
+    [td, others]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .try_for_each(|part| cargo(sh, profile, part))
+}
+
+fn cargo(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     let selection = packages.iter().flat_map(|package| ["--package", package]);
     let directory = paths::bare_target();
     cmd!(
