@@ -12,6 +12,7 @@ use zerocopy::IntoBytes;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::fault;
+use crate::features::Features;
 use crate::guest_memory::GuestMemory;
 use crate::lapic::Lapic;
 use crate::shared_ept::SharedEpt;
@@ -56,6 +57,7 @@ pub fn create(
         guest: GuestMemory::new(config.memory, image_bytes)
             .listing(config.memory - config.unlisted),
         page_level: config.page_level,
+        dirty_pages: config.features.contains(Features::DIRTY_PAGES),
         spare: None,
     })
 }

@@ -13,7 +13,7 @@
 //! asks for a conversion.
 
 use abi::exit::ExtendedQualification;
-use abi::{Gpa, PageLevel, PrivateGpa, Regs, SharedGpa, Status};
+use abi::{Gpa, Hpa, PAGE_SIZE, PageLevel, PrivateGpa, Regs, SharedGpa, Status};
 use tdcall::host::LeafError;
 
 use crate::end::{Death, End};
@@ -95,6 +95,7 @@ pub fn handle(vmm: &mut Vmm<'_>, td: &mut Td, vcpu: &Vcpu, regs: &Regs) -> Resul
 /// TDH.MEM.PAGE.AUG of 4 KiB. A page that is there already is left to the bound on faults.
 fn add_small(vmm: &mut Vmm<'_>, td: &mut Td, gpa: PrivateGpa) -> Result<(), Failure> {
     let page = small_page(vmm, td)?;
+    soil(vmm, td, page, PageLevel::Size4K);
     let tdr = td.tdr;
     let added = with_sept(vmm, td, gpa, AUG, |vmm| {
         vmm.module.mem_page_aug(gpa, PageLevel::Size4K, tdr, page)
@@ -106,6 +107,7 @@ fn add_small(vmm: &mut Vmm<'_>, td: &mut Td, gpa: PrivateGpa) -> Result<(), Fail
 /// have run out.
 fn add_large(vmm: &mut Vmm<'_>, td: &mut Td, gpa: PrivateGpa) -> Result<(), Failure> {
     let Some(page) = vmm.pool.large() else { return add_small(vmm, td, gpa) };
+    soil(vmm, td, page, PageLevel::Size2M);
     let tdr = td.tdr;
     let added = with_sept(vmm, td, gpa, AUG, |vmm| {
         vmm.module.mem_page_aug(gpa, PageLevel::Size2M, tdr, page)
@@ -117,6 +119,18 @@ fn add_large(vmm: &mut Vmm<'_>, td: &mut Td, gpa: PrivateGpa) -> Result<(), Fail
             add_small(vmm, td, gpa)
         }
         other => other,
+    }
+}
+
+/// Writes something into a page before the TD gets it, if the configuration asks for that:
+/// it is for the module to give the TD zeros.
+fn soil(vmm: &mut Vmm<'_>, td: &Td, page: Hpa, level: PageLevel) {
+    const DIRT: [u8; PAGE_SIZE as usize] = [0xD1; PAGE_SIZE as usize];
+    if td.dirty_pages {
+        for at in (page.bits()..page.bits() + level.bytes()).step_by(DIRT.len()) {
+            // Pages lie below 2^52.
+            vmm.memory.write(Hpa::try_new(at).unwrap_or(page), &DIRT);
+        }
     }
 }
 
@@ -147,13 +161,13 @@ pub fn with_sept(
 }
 
 /// A page to add, the spare one first.
-pub(crate) fn small_page(vmm: &mut Vmm<'_>, td: &mut Td) -> Result<abi::Hpa, Failure> {
+pub(crate) fn small_page(vmm: &mut Vmm<'_>, td: &mut Td) -> Result<Hpa, Failure> {
     let page = td.spare.take().or_else(|| vmm.pool.small());
     page.ok_or(Failure::OutOfMemory("the TD's private memory"))
 }
 
 /// A page that the module refused because another one is there stays for the next time.
-fn keep_if_there(td: &mut Td, page: abi::Hpa, added: Result<(), Failure>) -> Result<(), Failure> {
+fn keep_if_there(td: &mut Td, page: Hpa, added: Result<(), Failure>) -> Result<(), Failure> {
     match added {
         Err(Failure::Module { error, .. })
             if error.status.is(Status::EPT_ENTRY_STATE_INCORRECT) =>

@@ -17,6 +17,8 @@ bitflags! {
         const SCRATCH_PORT = 1 << 3;
         /// `cross-td`: a TD whose TDG.SERVTD call met a fault of another TD goes on.
         const CROSS_TD = 1 << 4;
+        /// `dirty-pages`: pages that the TD gets at run time hold something before.
+        const DIRTY_PAGES = 1 << 5;
     }
 }
 
@@ -31,6 +33,7 @@ impl Features {
                 "wbinvd" => Self::WBINVD,
                 "scratch-port" => Self::SCRATCH_PORT,
                 "cross-td" => Self::CROSS_TD,
+                "dirty-pages" => Self::DIRTY_PAGES,
                 _ => return None,
             };
             Some(features | feature)
@@ -44,7 +47,7 @@ mod tests {
 
     #[test]
     fn every_name_has_a_feature_and_no_other_word_does() {
-        let names = "monitor+pconfig+wbinvd+scratch-port+cross-td";
+        let names = "monitor+pconfig+wbinvd+scratch-port+cross-td+dirty-pages";
         assert_eq!(Features::parse(names), Some(Features::all()));
         assert_eq!(Features::parse("wbinvd"), Some(Features::WBINVD));
         for text in ["", "+", "wbinvd+", "WBINVD", "monitor,pconfig", "none"] {

@@ -48,6 +48,8 @@ pub struct Td {
     pub guest: GuestMemory,
     /// Largest private page added at run time.
     pub page_level: PageLevel,
+    /// Pages added at run time hold something before.
+    pub dirty_pages: bool,
     /// A page that a leaf refused, for the next one.
     pub(crate) spare: Option<Hpa>,
 }

@@ -7,6 +7,7 @@ use abi::{GpaWidth, Hpa};
 use super::*;
 use crate::fakes::{FakeCpu, FakeDevices, FakeMemory, FakeModule, pool};
 use crate::guest_memory::GuestMemory;
+use crate::seam::Memory as _;
 
 const SHARED: u64 = 1 << 47;
 
@@ -18,6 +19,7 @@ fn td(page_level: PageLevel) -> Td {
         width: GpaWidth::Bits48,
         guest: GuestMemory::new(16 << 20, 0x1_0000),
         page_level,
+        dirty_pages: false,
         spare: None,
     }
 }
@@ -96,6 +98,25 @@ fn faults(page_level: PageLevel, gpas: &[(u64, ExtendedQualification)]) -> (Fake
     }
     let given = vmm.pool.given().map(|(page, _)| page.bits()).collect();
     (module, given)
+}
+
+#[test]
+fn pages_are_soiled_for_a_td_that_shall_get_dirty_ones() {
+    for dirty_pages in [false, true] {
+        let (mut memory, page) = (FakeMemory::new(), Hpa::new(0x20_0000));
+        let mut vmm = Vmm {
+            module: &mut FakeModule::new(),
+            memory: &mut memory,
+            devices: &mut FakeDevices::default(),
+            cpu: &mut FakeCpu::default(),
+            pool: pool(),
+        };
+        let td = Td { dirty_pages, ..td(PageLevel::Size2M) };
+        soil(&mut vmm, &td, page, PageLevel::Size2M);
+        let ends = [0x20_0000, 0x3F_FFF8].map(|at| memory.read_u64(Hpa::new(at)));
+        let is_soiled = |word: &u64| *word == u64::from_ne_bytes([0xD1; 8]);
+        assert!(ends.iter().all(|word| is_soiled(word) == dirty_pages), "{ends:x?}");
+    }
 }
 
 #[test]

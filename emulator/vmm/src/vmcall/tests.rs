@@ -56,6 +56,7 @@ impl Bench {
             width: GpaWidth::Bits48,
             guest: GuestMemory::new(16 << 20, 0x1_0000),
             page_level: PageLevel::Size4K,
+            dirty_pages: false,
             spare: None,
         };
         Self {
