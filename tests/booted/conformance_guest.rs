@@ -16,11 +16,12 @@ use payloads::conform::{Mark, Marks};
 /// A TD with fewer checks is not the one that was meant.
 const ENOUGH: usize = 260;
 
-/// Boots the checks; the VMM adds unlisted memory when the TD comes for it.
+/// Boots the checks; the VMM adds unlisted memory when the TD comes for it, and no page that
+/// it adds is zero. `config` follows the list of its features.
 fn boot(test: &str, config: &str, change: impl FnOnce(&mut Options)) -> Report {
     let mut options = Options {
         memory_bytes: UNLISTED_START + UNLISTED_BYTES,
-        config: format!("unlisted={UNLISTED_BYTES}{config}"),
+        config: format!("unlisted={UNLISTED_BYTES},features=dirty-pages{config}"),
         timeout: Duration::from_mins(1),
         ..fixture::options(&format!("conformance-{test}"), "conform")
     };
@@ -76,7 +77,7 @@ fn assert_conforms(report: &Report, enough: usize) {
 fn cross_td() -> &'static Report {
     static REPORT: OnceLock<Report> = OnceLock::new();
     REPORT.get_or_init(|| {
-        boot("guest-cross-td", ",features=cross-td", |options| {
+        boot("guest-cross-td", "+cross-td", |options| {
             options.image = paths::image("conform_servtd");
         })
     })
