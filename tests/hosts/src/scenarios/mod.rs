@@ -4,6 +4,7 @@
 
 mod build;
 mod enter;
+mod exposed;
 mod memory;
 mod operands;
 mod others;

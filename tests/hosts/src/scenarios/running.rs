@@ -7,7 +7,7 @@ use abi::{PageLevel, PrivateGpa, Status};
 use image::Mrtd;
 use tdcall::host::{self, FieldRead};
 
-use super::{enter, memory, operands};
+use super::{enter, exposed, memory, operands};
 use crate::guest::{self, PDPT, PML4};
 use crate::place::Buffer::{Shared, SharedEpt};
 use crate::place::Place::{Buffer as In, Page, Tdr, Tdvpr};
@@ -129,6 +129,7 @@ fn runs(run: &mut Run) {
     enter::interrupt(run, 0);
     enter::resume(run, "after an asynchronous exit no register comes in", 0, [guest::COUNT, 0], 0);
     enter::typed(run, [guest::LOAD, 0x10], 77);
+    exposed::typed(run);
     shared(run);
     accepted(run);
     missing(run);
