@@ -137,7 +137,7 @@ fn image_prints_what_it_wrote() {
     let (code, stdout, stderr) = outcome(output);
     assert_eq!(code, 0, "{stderr}");
     let image = fs::read(&path).unwrap();
-    assert_eq!(image, fs::read(paths::image("td")).unwrap());
+    assert!(image == fs::read(paths::image("td")).unwrap(), "another image than that of a build");
     assert!(stdout.contains(&format!("{} bytes", image.len())), "{stdout}");
     let sum = outcome(Command::new("sha256sum").arg(&path).output().unwrap()).1;
     assert!(stdout.contains(sum.split(' ').next().unwrap()), "{stdout}");
