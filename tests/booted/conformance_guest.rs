@@ -16,15 +16,19 @@ use payloads::conform::{Mark, Marks};
 /// A TD with fewer checks is not the one that was meant.
 const ENOUGH: usize = 260;
 
-/// Boots the checks; the VMM adds unlisted memory when the TD comes for it, and no page that
-/// it adds is zero. `config` follows the list of its features.
-fn boot(test: &str, config: &str, change: impl FnOnce(&mut Options)) -> Report {
-    let mut options = Options {
+/// A boot of the checks; the VMM adds unlisted memory when the TD comes for it, and no page
+/// that it adds is zero. `config` follows the list of its features.
+fn options(test: &str, config: &str) -> Options {
+    Options {
         memory_bytes: UNLISTED_START + UNLISTED_BYTES,
         config: format!("unlisted={UNLISTED_BYTES},features=dirty-pages{config}"),
         timeout: Duration::from_mins(1),
         ..fixture::options(&format!("conformance-{test}"), "conform")
-    };
+    }
+}
+
+fn boot(test: &str, config: &str, change: impl FnOnce(&mut Options)) -> Report {
+    let mut options = options(test, config);
     change(&mut options);
     fixture::boot(&options)
 }
@@ -142,6 +146,15 @@ fn every_guest_leaf_answers_so_where_pending_pages_raise_ve_and_addresses_are_wi
 #[test]
 fn every_guest_leaf_answers_so_over_large_pages() {
     assert_conforms(large_pages(), ENOUGH);
+}
+
+#[test]
+fn every_other_qemu_answers_the_same() {
+    for (index, qemu) in fixture::more_qemus().iter().enumerate() {
+        let report = fixture::boot_on(qemu, &options(&format!("guest-qemu-{index}"), ""));
+        assert_conforms(&report, ENOUGH);
+        assert_eq!(lines(&report).len(), lines(plain()).len(), "QEMU {}", qemu.version);
+    }
 }
 
 #[test]

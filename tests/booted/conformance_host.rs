@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conformance::documented::{Documented, HOST, injected};
 use conformance::{Line, Side};
+use harness::coverage::{Coverage, check_document};
 use harness::{Exit, Machine, Options, Report, fixture, paths};
 
 /// More checks than a boot can do without.
@@ -98,6 +99,14 @@ fn every_status_that_a_host_leaf_gives_is_documented() {
     };
     let unknown: Vec<_> = lines.iter().filter(|line| !is_documented(line)).collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn the_document_shows_what_was_seen_of_the_host_leaves() {
+    let lines = all_lines();
+    let coverage = Coverage::new(Side::Host, HOST, &lines);
+    assert_eq!(coverage.problems(), [""; 0]);
+    check_document(Side::Host, &coverage.section(&[])).unwrap();
 }
 
 #[test]
