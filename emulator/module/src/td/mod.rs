@@ -87,6 +87,9 @@ impl Td {
 
     pub(crate) fn counts(m: &dyn Machine, tdr_pa: u64) -> Counts {
         let tdr: Tdr = load(m, tdr_pa);
+        if tdr.num_tdcx < crate::sys::TDCS_PAGES {
+            return Counts::default();
+        }
         load(m, tdr.tdcx_pa[tdcs::COUNTERS])
     }
 }

@@ -309,6 +309,16 @@ fn state_details_say_whether_an_interrupt_beats_the_priority() {
 }
 
 #[test]
+fn a_td_without_control_pages_has_no_counts() {
+    use crate::machine::Machine;
+    let mut host = Host::ready();
+    let tdr = host.fresh_page();
+    host.must(tdh::MNG_CREATE, [tdr, HKID, 0, 0]);
+    host.m.write(0, &[0x53; 4096]);
+    assert_eq!(host.module.counts(&host.m, tdr), abi::Counts::default());
+}
+
+#[test]
 fn a_fatal_td_runs_no_more_but_can_be_torn_down() {
     let mut host = Host::runnable(Shape::default());
     let (tdr, tdvpr) = (host.tdr, host.tdvpr);
