@@ -8,7 +8,8 @@ use abi::{Operand, Status};
 use conformance::documented::{EXITS, GUEST};
 use conformance::{Line, Side, UNLISTED_BYTES, UNLISTED_START};
 use harness::coverage::{Coverage, check_document};
-use harness::{Exit, Options, Report, fixture, paths};
+use harness::{Exit, Options, Report, crosscheck, fixture, paths};
+use image::PageOrder;
 use payloads::conform::tables::{BUSY, BUSY_SERVTD, CROSS_TD};
 use payloads::conform::typed_busy::{ACCEPT_RCX, TIMES};
 use payloads::conform::{Mark, Marks};
@@ -225,6 +226,14 @@ fn every_documented_status_is_seen_or_can_not_be() {
     let coverage = Coverage::new(Side::Guest, GUEST, &lines);
     assert_eq!(coverage.problems(), [""; 0]);
     check_document(Side::Guest, &coverage.section(EXITS)).unwrap();
+}
+
+#[test]
+fn the_td_reads_the_measurement_that_its_image_has() {
+    let image = std::fs::read(paths::image("conform")).unwrap();
+    let computed = crosscheck::mrtd(&image, PageOrder::Interleaved).unwrap();
+    let read = plain().console.lines().find_map(|line| line.strip_prefix("mrtd "));
+    assert_eq!(read, Some(computed.as_str()));
 }
 
 #[test]

@@ -14,5 +14,6 @@ fn conform(kernel: &mut Kernel) -> Verdict {
     }
     typed::all(&mut run);
     modes::all(&mut run);
+    typed::print_mrtd();
     run.finish()
 }

@@ -60,7 +60,7 @@ impl<'k> Run<'k> {
         let (result, trap) = traps::reported(|| check(&row.check, |p| world.resolve(p), call));
         world.trap = trap;
         // Before anything else can raise #VE.
-        world.ve = trap.and_then(|_| guest::vp_veinfo_get().ok());
+        world.ve = trap.and_then(|_| traps::taken().or_else(|| guest::vp_veinfo_get().ok()));
         match result {
             Err(failure) => Some(failure),
             Ok(regs) => (row.then)(world, &regs).err().map(Failure::Other),

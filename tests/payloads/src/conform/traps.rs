@@ -2,15 +2,18 @@
 //!
 //! While a row runs, #GP, #VE, #DF and #UD at a TDCALL are answered here: RAX becomes
 //! [`conformance::raised`], and the call is stepped over. VE_INFO is not touched: rows look
-//! at it. All other traps go to the kernel.
-#![expect(unsafe_code, reason = "reads code at RIP, executes CPUID")]
+//! at it. Or the page of a #VE is accepted ([`accept_pending`]). All other traps go to the
+//! kernel.
+#![expect(unsafe_code, reason = "reads code at RIP, executes CPUID, accepts pages")]
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+use abi::{PAGE_SIZE, PageLevel, PrivateGpa, VeInfo};
 use arch::trap::{self, Handler, TrapFrame};
 use conformance::raised;
 use spin::{Mutex, Once};
+use tdcall::guest;
 
 /// 66 0F 01 CC. [ABI-G 1]
 const TDCALL: [u8; 4] = [0x66, 0x0F, 0x01, 0xCC];
@@ -28,6 +31,10 @@ const VE: u64 = 20;
 static KERNEL: Once<Handler> = Once::new();
 static LAST: Mutex<Option<Trap>> = Mutex::new(None);
 static MODE: AtomicU8 = AtomicU8::new(Mode::Kernel as u8);
+/// In [`Mode::Report`], a #VE for a pending page is answered by accepting it.
+static ACCEPTING: AtomicBool = AtomicBool::new(false);
+/// VE_INFO of the last #VE that was answered so.
+static TAKEN: Mutex<Option<VeInfo>> = Mutex::new(None);
 /// Where to go on in [`Mode::Land`].
 static LANDING: Landing = Landing { rsp: AtomicU64::new(0), rip: AtomicU64::new(0) };
 /// Bytes to step over in [`Mode::Skip`].
@@ -74,10 +81,36 @@ pub(crate) fn install() {
 /// Runs `call` with traps at its TDCALL made statuses; gives the trap, if there was one.
 pub(crate) fn reported<T>(call: impl FnOnce() -> T) -> (T, Option<Trap>) {
     *LAST.lock() = None;
+    *TAKEN.lock() = None;
     MODE.store(Mode::Report as u8, Ordering::Release);
     let result = call();
     MODE.store(Mode::Kernel as u8, Ordering::Release);
+    ACCEPTING.store(false, Ordering::Relaxed);
     (result, LAST.lock().take())
+}
+
+/// In the next [`reported`] call, each #VE for a pending page of the unlisted memory is
+/// answered by accepting it, so that the TDCALL runs again.
+pub(crate) fn accept_pending() {
+    ACCEPTING.store(true, Ordering::Relaxed);
+}
+
+/// VE_INFO that was taken for that, the last one.
+pub(crate) fn taken() -> Option<VeInfo> {
+    TAKEN.lock().take()
+}
+
+/// Takes VE_INFO and accepts its page.
+fn accept(frame: &TrapFrame) {
+    note(frame);
+    let Ok(info) = guest::vp_veinfo_get() else { return };
+    let page = PrivateGpa::new(info.guest_physical_address & !(PAGE_SIZE - 1));
+    // SAFETY: rows name pages of the unlisted memory here, where no Rust object is.
+    let _status = unsafe { guest::mem_page_accept(page, PageLevel::Size4K) };
+    // As for `LAST`.
+    if let Some(mut taken) = TAKEN.try_lock() {
+        *taken = Some(info);
+    }
 }
 
 /// Runs `instruction`. If that raises #VE, it is stepped over as `length` bytes and VE_INFO
@@ -110,6 +143,9 @@ pub(crate) fn leave_ve_info() {
 fn on_trap(frame: &mut TrapFrame) {
     let mode = MODE.load(Ordering::Acquire);
     if mode == Mode::Report as u8 && is_at_tdcall(frame) {
+        if frame.vector == VE && ACCEPTING.load(Ordering::Relaxed) {
+            return accept(frame);
+        }
         note(frame);
         frame.regs.rax = raised(frame.vector as u8).0;
         frame.rip += TDCALL.len() as u64;

@@ -11,11 +11,12 @@ use abi::l2::{L2Invalidation, L2Vm, LinearAddresses};
 use abi::leaf::tdg;
 use abi::page_attributes::{PageMapping, VmAttributes};
 use abi::{Operand, PageLevel, PrivateGpa, Status};
+use kernel::{print, println};
 use tdcall::guest::{self, Binding, FieldRead, Rtmr, TdUuid};
 
 use super::layout::{page_of, small};
 use super::run::What;
-use super::tables::rtmr;
+use super::tables::{digest, rtmr};
 use super::traps::leave_ve_info;
 use super::{Place, Run};
 
@@ -31,6 +32,15 @@ pub fn all(run: &mut Run<'_>) {
     sys(run);
     servtd(run);
     l2(run);
+}
+
+/// Prints the TD's measurement, as TDG.VM.RD gives it.
+pub fn print_mrtd() {
+    print!("mrtd ");
+    for byte in digest(td::MRTD, 0) {
+        print!("{byte:02x}");
+    }
+    println!();
 }
 
 fn vp(run: &mut Run<'_>) {

@@ -23,6 +23,13 @@ macro_rules! refused {
     };
 }
 
+/// A bit of RCX that must be zero.
+macro_rules! reserved {
+    ($bit:literal) => {
+        Row::new(LEAF, concat!("RCX bit ", $bit), &[(Rcx, Past(Page, 1 << $bit))], BAD_RCX, &[])
+    };
+}
+
 /// Level 1 at 2 MiB of unlisted memory, and bytes more.
 macro_rules! unaligned {
     ($name:literal, $more:expr) => {
@@ -31,20 +38,27 @@ macro_rules! unaligned {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    refused!("RCX bit 3", 1 << 3),
-    refused!("RCX bit 4", 1 << 4),
-    refused!("RCX bit 5", 1 << 5),
-    refused!("RCX bit 6", 1 << 6),
-    refused!("RCX bit 7", 1 << 7),
-    refused!("RCX bit 8", 1 << 8),
-    refused!("RCX bit 9", 1 << 9),
-    refused!("RCX bit 10", 1 << 10),
-    refused!("RCX bit 11", 1 << 11),
-    refused!("RCX bit 52", 1 << 52),
-    refused!("RCX bit 53", 1 << 53),
-    refused!("RCX bit 58", 1 << 58),
-    refused!("RCX bit 62", 1 << 62),
-    refused!("RCX bit 63", 1 << 63),
+    reserved!(3),
+    reserved!(4),
+    reserved!(5),
+    reserved!(6),
+    reserved!(7),
+    reserved!(8),
+    reserved!(9),
+    reserved!(10),
+    reserved!(11),
+    reserved!(52),
+    reserved!(53),
+    reserved!(54),
+    reserved!(55),
+    reserved!(56),
+    reserved!(57),
+    reserved!(58),
+    reserved!(59),
+    reserved!(60),
+    reserved!(61),
+    reserved!(62),
+    reserved!(63),
     refused!("level 2", 2),
     refused!("level 3", 3),
     refused!("level 4", 4),

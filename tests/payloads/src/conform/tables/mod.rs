@@ -48,7 +48,8 @@ const fn table(name: &'static str, rows: &'static [Row]) -> Table {
 pub const ALL: &[Table] = &[
     table("versions", rax::VERSIONS),
     table("RAX bits 31:24", rax::RESERVED_LOW),
-    table("RAX bits 63:32", rax::RESERVED_HIGH),
+    table("RAX bits 52:32", rax::RESERVED_HIGH),
+    table("RAX bits 63:53", rax::RESERVED_TOP),
     table("unknown leaves", rax::UNKNOWN),
     table("TDG.VP.VMCALL", vp_vmcall::ROWS),
     table("TDG.VP.INFO", vp_info::ROWS),

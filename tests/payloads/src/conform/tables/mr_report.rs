@@ -13,27 +13,48 @@ use super::{BAD_R8, BAD_RCX, BAD_RDX, OK, READ, READ_WRITE, VE};
 use super::{digest, is, operand_ve, rtmr, sha384};
 use crate::conform::Place::{Device, Missing, Output, Page, Shared, SharedNew};
 use crate::conform::layout::{page_of, small};
+use crate::conform::traps::accept_pending;
 use crate::conform::{Row, When, World};
 
 const LEAF: (&str, u64) = ("ABI-G 2.5", tdg::MR_REPORT);
 const DATA_PENDING: u16 = page_of(tdg::MR_REPORT, 0);
 const REPORT_PENDING: u16 = page_of(tdg::MR_REPORT, 1);
+const DATA_ACCEPTED: u16 = page_of(tdg::MR_REPORT, 2);
+const REPORT_ACCEPTED: u16 = page_of(tdg::MR_REPORT, 3);
 const TDX: u8 = 0x81;
 
 macro_rules! report {
-    ($name:literal, $report:expr, $data:expr, $subtype:expr, $status:expr) => {
+    ($name:expr, $report:expr, $data:expr, $subtype:expr, $status:expr) => {
         Row::new(LEAF, $name, &[(Rcx, $report), (Rdx, $data), (R8, Is($subtype))], $status, &[])
     };
 }
 
+macro_rules! unaligned {
+    (RCX, $bit:literal) => {
+        report!(concat!("RCX bit ", $bit), Past(Output, 1 << $bit), At(Page), 0, BAD_RCX)
+    };
+    (RDX, $bit:literal) => {
+        report!(concat!("RDX bit ", $bit), At(Output), Past(Page, 1 << $bit), 0, BAD_RDX)
+    };
+}
+
 pub(super) const ROWS: &[Row] = &[
-    report!("RCX bit 0", Past(Output, 1), At(Page), 0, BAD_RCX),
-    report!("RCX bit 6", Past(Output, 64), At(Page), 0, BAD_RCX),
-    report!("RCX bit 8", Past(Output, 256), At(Page), 0, BAD_RCX),
-    report!("RCX bit 9", Past(Output, 512), At(Page), 0, BAD_RCX),
-    report!("RDX bit 0", At(Output), Past(Page, 1), 0, BAD_RDX),
-    report!("RDX bit 3", At(Output), Past(Page, 8), 0, BAD_RDX),
-    report!("RDX bit 5", At(Output), Past(Page, 32), 0, BAD_RDX),
+    unaligned!(RCX, 0),
+    unaligned!(RCX, 1),
+    unaligned!(RCX, 2),
+    unaligned!(RCX, 3),
+    unaligned!(RCX, 4),
+    unaligned!(RCX, 5),
+    unaligned!(RCX, 6),
+    unaligned!(RCX, 7),
+    unaligned!(RCX, 8),
+    unaligned!(RCX, 9),
+    unaligned!(RDX, 0),
+    unaligned!(RDX, 1),
+    unaligned!(RDX, 2),
+    unaligned!(RDX, 3),
+    unaligned!(RDX, 4),
+    unaligned!(RDX, 5),
     report!("RDX bit 52", At(Output), Past(Page, 1 << 52), 0, BAD_RDX),
     report!("RDX bit 63", At(Output), Past(Page, 1 << 63), 0, BAD_RDX),
     report!("RDX bit 48", At(Output), Past(Page, 1 << 48), 0, BAD_RDX).when(When::Width48),
@@ -78,6 +99,19 @@ pub(super) const ROWS: &[Row] = &[
     report!("the report in a missing page", At(Missing(REPORT_PENDING)), At(Page), 0, VE)
         .when(When::PendingVe)
         .then(|world, _| operand_ve(world, small(REPORT_PENDING), READ_WRITE)),
+    report!(
+        "both in missing pages that the #VE handler accepts",
+        At(Missing(REPORT_ACCEPTED)),
+        At(Missing(DATA_ACCEPTED)),
+        0,
+        OK
+    )
+    .when(When::PendingVe)
+    .after(|_| accept_pending())
+    .then(|world, _| {
+        operand_ve(world, small(REPORT_ACCEPTED), READ_WRITE)?;
+        check(&world.memory(small(REPORT_ACCEPTED)).read(0), &[0; 64])
+    }),
 ];
 
 /// Everything in a report that the TD knows or can compute.

@@ -9,13 +9,15 @@ use tdcall::guest::Rtmr;
 use super::{BAD_RCX, BAD_RDX, DF, OK, READ, VE, is, operand_ve, rtmr, sha384};
 use crate::conform::Place::{Device, Missing, Page, PageShared};
 use crate::conform::layout::{page_of, small};
-use crate::conform::traps::leave_ve_info;
+use crate::conform::traps::{accept_pending, leave_ve_info};
 use crate::conform::world::accept;
 use crate::conform::{Row, When, World};
 
 const LEAF: (&str, u64) = ("ABI-G 2.3", tdg::MR_RTMR_EXTEND);
 const PENDING: u16 = page_of(tdg::MR_RTMR_EXTEND, 0);
 const PENDING_TWICE: u16 = page_of(tdg::MR_RTMR_EXTEND, 1);
+
+const ACCEPTED: u16 = page_of(tdg::MR_RTMR_EXTEND, 2);
 
 const REGISTERS: [Rtmr; 4] = [Rtmr::Rtmr0, Rtmr::Rtmr1, Rtmr::Rtmr2, Rtmr::Rtmr3];
 
@@ -113,6 +115,16 @@ pub(super) const ROWS: &[Row] = &[
     pending!("a pending page while VE_INFO is valid", PENDING_TWICE, DF)
         .after(|_| leave_ve_info())
         .then(|world, _| is(world.ve.is_some(), "VE_INFO is not valid any more")),
+    pending!("a page that the #VE handler accepts, the call runs again", ACCEPTED, OK)
+        .after(|world| {
+            accept_pending();
+            keep::<3>(world);
+        })
+        .then(|world, _| {
+            operand_ve(world, small(ACCEPTED), READ)?;
+            let hash = sha384(&[&world.note, &[0; 48]]);
+            is(rtmr(Rtmr::Rtmr3) == hash, "the RTMR is not the hash of zeros")
+        }),
     pending!("a page accepted after its #VE", PENDING, OK)
         .after(|world| {
             accept(small(PENDING), PageLevel::Size4K);

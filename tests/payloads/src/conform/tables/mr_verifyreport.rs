@@ -21,6 +21,12 @@ macro_rules! refused {
     };
 }
 
+macro_rules! bit {
+    ($bit:literal) => {
+        Row::new(LEAF, concat!("RCX bit ", $bit), &[(Rcx, Past(Output, 1 << $bit))], BAD_RCX, &[])
+    };
+}
+
 /// A genuine report with one byte changed.
 macro_rules! changed {
     ($name:literal, $offset:literal, $status:expr) => {
@@ -40,12 +46,16 @@ fn kept(world: &mut World<'_>, _: &Regs) -> Result<(), &'static str> {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    refused!("RCX bit 0", 1),
-    refused!("RCX bit 5", 32),
-    refused!("RCX bit 6", 64),
-    refused!("RCX bit 7", 128),
-    refused!("RCX bit 52", 1 << 52),
-    refused!("RCX bit 63", 1 << 63),
+    bit!(0),
+    bit!(1),
+    bit!(2),
+    bit!(3),
+    bit!(4),
+    bit!(5),
+    bit!(6),
+    bit!(7),
+    bit!(52),
+    bit!(63),
     refused!("RCX bit 48", 1 << 48).when(When::Width48),
     Row::new(LEAF, "shared, where private memory is", &[(Rcx, At(PageShared))], BAD_RCX, &[]),
     Row::new(LEAF, "shared memory", &[(Rcx, At(Shared))], BAD_RCX, &[]),

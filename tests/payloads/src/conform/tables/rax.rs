@@ -50,15 +50,40 @@ const LOW: [Named; 8] = [
     ("RAX bit 31", 1 << 31),
 ];
 
-const HIGH: [Named; 10] = [
+const HIGH: [Named; 21] = [
     ("RAX bit 32", 1 << 32),
+    ("RAX bit 33", 1 << 33),
+    ("RAX bit 34", 1 << 34),
+    ("RAX bit 35", 1 << 35),
     ("RAX bit 36", 1 << 36),
+    ("RAX bit 37", 1 << 37),
+    ("RAX bit 38", 1 << 38),
+    ("RAX bit 39", 1 << 39),
     ("RAX bit 40", 1 << 40),
+    ("RAX bit 41", 1 << 41),
+    ("RAX bit 42", 1 << 42),
+    ("RAX bit 43", 1 << 43),
     ("RAX bit 44", 1 << 44),
+    ("RAX bit 45", 1 << 45),
+    ("RAX bit 46", 1 << 46),
     ("RAX bit 47", 1 << 47),
     ("RAX bit 48", 1 << 48),
+    ("RAX bit 49", 1 << 49),
+    ("RAX bit 50", 1 << 50),
+    ("RAX bit 51", 1 << 51),
     ("RAX bit 52", 1 << 52),
+];
+
+const TOP: [Named; 11] = [
+    ("RAX bit 53", 1 << 53),
+    ("RAX bit 54", 1 << 54),
+    ("RAX bit 55", 1 << 55),
     ("RAX bit 56", 1 << 56),
+    ("RAX bit 57", 1 << 57),
+    ("RAX bit 58", 1 << 58),
+    ("RAX bit 59", 1 << 59),
+    ("RAX bit 60", 1 << 60),
+    ("RAX bit 61", 1 << 61),
     ("RAX bit 62", 1 << 62),
     ("RAX bit 63", 1 << 63),
 ];
@@ -81,6 +106,7 @@ const fn rows<const COUNT: usize>(bits: &[Named]) -> [Row; COUNT] {
 pub(super) const VERSIONS: &[Row] = &rows::<20>(&VERSION);
 pub(super) const RESERVED_LOW: &[Row] = &rows::<21>(&LOW);
 pub(super) const RESERVED_HIGH: &[Row] = &rows::<21>(&HIGH);
+pub(super) const RESERVED_TOP: &[Row] = &rows::<11>(&TOP);
 
 const fn unknown(name: &'static str, number: u64) -> Row {
     Row::new(("ABI-G 1", number), name, &[], BAD_RAX, &[])

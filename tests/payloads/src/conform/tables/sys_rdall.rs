@@ -18,8 +18,14 @@ const LEAF: (&str, u64) = ("ABI-G 2.10", tdg::SYS_RDALL);
 const PENDING: u16 = page_of(tdg::SYS_RDALL, 0);
 
 macro_rules! row {
-    ($name:literal, $page:expr, $first:expr, $status:expr) => {
+    ($name:expr, $page:expr, $first:expr, $status:expr) => {
         Row::new(LEAF, $name, &[(Rdx, $page), (R8, Is($first))], $status, &[(R8, Is(NONE))])
+    };
+}
+
+macro_rules! bit {
+    ($bit:literal) => {
+        row!(concat!("RDX bit ", $bit), Past(Output, 1 << $bit), NONE, BAD_RDX)
     };
 }
 
@@ -42,11 +48,20 @@ macro_rules! list {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    row!("RDX bit 0", Past(Output, 1), NONE, BAD_RDX),
-    row!("RDX bit 6", Past(Output, 64), NONE, BAD_RDX),
-    row!("RDX bit 11", Past(Output, 2048), NONE, BAD_RDX),
-    row!("RDX bit 52", Past(Output, 1 << 52), NONE, BAD_RDX),
-    row!("RDX bit 63", Past(Output, 1 << 63), NONE, BAD_RDX),
+    bit!(0),
+    bit!(1),
+    bit!(2),
+    bit!(3),
+    bit!(4),
+    bit!(5),
+    bit!(6),
+    bit!(7),
+    bit!(8),
+    bit!(9),
+    bit!(10),
+    bit!(11),
+    bit!(52),
+    bit!(63),
     row!("RDX bit 48", Past(Output, 1 << 48), NONE, BAD_RDX).when(When::Width48),
     row!("shared, where private memory is", At(PageShared), NONE, BAD_RDX),
     row!("shared memory", At(Shared), NONE, BAD_RDX),

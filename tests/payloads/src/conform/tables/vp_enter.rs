@@ -15,17 +15,31 @@ const NEVER: u16 = page_of(tdg::VP_ENTER, 0);
 const VM1: u64 = 1 << 52;
 
 macro_rules! row {
-    ($name:literal, $vm:expr, $state:expr, $status:expr) => {
+    ($name:expr, $vm:expr, $state:expr, $status:expr) => {
         Row::new(LEAF, $name, &[(Rcx, Is($vm)), (Rdx, $state)], $status, &[])
     };
 }
 
+macro_rules! bit {
+    (RCX, $bit:literal) => {
+        row!(concat!("RCX bit ", $bit), VM1 | 1 << $bit, At(Page), BAD_RCX)
+    };
+    (RDX, $bit:literal) => {
+        row!(concat!("RDX bit ", $bit), VM1, Past(Page, 1 << $bit), BAD_RDX)
+    };
+}
+
 pub(super) const ROWS: &[Row] = &[
-    row!("RDX bit 0", VM1, Past(Page, 1), BAD_RDX),
-    row!("RDX bit 3", VM1, Past(Page, 8), BAD_RDX),
-    row!("RDX bit 7", VM1, Past(Page, 128), BAD_RDX),
-    row!("RDX bit 52", VM1, Past(Page, 1 << 52), BAD_RDX),
-    row!("RDX bit 63", VM1, Past(Page, 1 << 63), BAD_RDX),
+    bit!(RDX, 0),
+    bit!(RDX, 1),
+    bit!(RDX, 2),
+    bit!(RDX, 3),
+    bit!(RDX, 4),
+    bit!(RDX, 5),
+    bit!(RDX, 6),
+    bit!(RDX, 7),
+    bit!(RDX, 52),
+    bit!(RDX, 63),
     row!("RDX bit 48", VM1, Past(Page, 1 << 48), BAD_RDX).when(When::Width48),
     row!("shared, where private memory is", VM1, At(PageShared), BAD_RDX),
     row!("shared memory", VM1, At(Shared), BAD_RDX),
@@ -35,9 +49,14 @@ pub(super) const ROWS: &[Row] = &[
     row!("VM 1, which does not exist", VM1, At(Page), BAD_RCX),
     row!("VM 2, which does not exist", 2 << 52, At(Page), BAD_RCX),
     row!("VM 3, which does not exist", 3 << 52, At(Page), BAD_RCX),
-    row!("RCX bit 2", VM1 | 1 << 2, At(Page), BAD_RCX),
-    row!("RCX bit 51", VM1 | 1 << 51, At(Page), BAD_RCX),
-    row!("RCX bit 54", VM1 | 1 << 54, At(Page), BAD_RCX),
-    row!("RCX bit 63", VM1 | 1 << 63, At(Page), BAD_RCX),
+    bit!(RCX, 2),
+    bit!(RCX, 3),
+    bit!(RCX, 8),
+    bit!(RCX, 31),
+    bit!(RCX, 32),
+    bit!(RCX, 51),
+    bit!(RCX, 54),
+    bit!(RCX, 55),
+    bit!(RCX, 63),
     row!("RCX comes before a missing page", VM1, At(Missing(NEVER)), BAD_RCX),
 ];

@@ -19,7 +19,7 @@ const ALL: u64 = 0xFFCC;
 
 /// GetTdVmCallInfo with a mask that is forbidden. Had it been made, R11 would be zero.
 macro_rules! forbidden {
-    ($name:literal, $bits:expr) => {
+    ($name:expr, $bits:expr) => {
         Row::new(
             LEAF,
             $name,
@@ -27,6 +27,13 @@ macro_rules! forbidden {
             BAD_RCX,
             &[],
         )
+    };
+}
+
+/// A bit of RCX that is no register.
+macro_rules! reserved {
+    ($bit:literal) => {
+        forbidden!(concat!("RCX bit ", $bit), 1 << $bit)
     };
 }
 
@@ -48,12 +55,38 @@ pub(super) const ROWS: &[Row] = &[
     forbidden!("RCX may not be passed", 1 << 1),
     forbidden!("RSP may not be passed", 1 << 4),
     forbidden!("RBP may not be passed with NO_RBP_MOD", 1 << 5),
-    forbidden!("RCX bit 32", 1 << 32),
-    forbidden!("RCX bit 33", 1 << 33),
-    forbidden!("RCX bit 40", 1 << 40),
-    forbidden!("RCX bit 47", 1 << 47),
-    forbidden!("RCX bit 52", 1 << 52),
-    forbidden!("RCX bit 63", 1 << 63),
+    reserved!(32),
+    reserved!(33),
+    reserved!(34),
+    reserved!(35),
+    reserved!(36),
+    reserved!(37),
+    reserved!(38),
+    reserved!(39),
+    reserved!(40),
+    reserved!(41),
+    reserved!(42),
+    reserved!(43),
+    reserved!(44),
+    reserved!(45),
+    reserved!(46),
+    reserved!(47),
+    reserved!(48),
+    reserved!(49),
+    reserved!(50),
+    reserved!(51),
+    reserved!(52),
+    reserved!(53),
+    reserved!(54),
+    reserved!(55),
+    reserved!(56),
+    reserved!(57),
+    reserved!(58),
+    reserved!(59),
+    reserved!(60),
+    reserved!(61),
+    reserved!(62),
+    reserved!(63),
     forbidden!("two forbidden bits", 1 << 0 | 1 << 63),
     forbidden!("all bits of RCX", u64::MAX),
     allowed!(
