@@ -1,9 +1,11 @@
 //! Every host leaf in a running VMM, against what the specification documents.
 
+use std::fs;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use conformance::documented::{Documented, HOST, injected};
+use conformance::documented::{HOST, injected};
 use conformance::{Line, Side};
 use harness::coverage::{Coverage, check_document};
 use harness::{Exit, Machine, Options, Report, fixture, paths};
@@ -43,11 +45,6 @@ fn lines(report: &Report) -> Vec<Line<'_>> {
     report.vmm_log.lines().filter_map(Line::parse).collect()
 }
 
-/// The lines of all boots.
-fn all_lines() -> Vec<Line<'static>> {
-    busy_reports().iter().chain([report()]).flat_map(lines).collect()
-}
-
 /// All went well; gives the number of checks.
 fn passed(report: &Report) -> usize {
     let failed: Vec<&str> =
@@ -75,38 +72,42 @@ fn typed_functions_try_again_when_somebody_is_in_the_way() {
 }
 
 #[test]
-fn every_documented_status_of_a_host_leaf_is_reached_or_has_a_reason() {
-    let lines = all_lines();
-    let mut wrong = Vec::new();
-    for leaf in HOST {
-        for Documented { status, when, unreachable } in leaf.statuses {
-            let mut same = lines.iter().filter(|line| line.leaf == leaf.number);
-            let is_reached = same.any(|line| line.status == *status);
-            if is_reached == unreachable.is_some() {
-                wrong.push(format!("{} {status}, {when}: {unreachable:?}", leaf.name));
-            }
-        }
-    }
-    assert_eq!(wrong, [""; 0]);
-}
-
-#[test]
-fn every_status_that_a_host_leaf_gives_is_documented() {
-    let lines = all_lines();
-    let is_documented = |line: &&Line<'_>| {
-        let mut same = HOST.iter().filter(|leaf| leaf.number == line.leaf);
-        same.any(|leaf| leaf.statuses.iter().any(|listed| listed.status == line.status))
-    };
-    let unknown: Vec<_> = lines.iter().filter(|line| !is_documented(line)).collect();
-    assert!(unknown.is_empty(), "{unknown:#?}");
-}
-
-#[test]
-fn the_document_shows_what_was_seen_of_the_host_leaves() {
-    let lines = all_lines();
+fn every_documented_status_is_seen_or_can_not_be() {
+    let reports = std::iter::once(report()).chain(busy_reports());
+    let lines: Vec<Line<'_>> = reports.flat_map(lines).collect();
     let coverage = Coverage::new(Side::Host, HOST, &lines);
     assert_eq!(coverage.problems(), [""; 0]);
     check_document(Side::Host, &coverage.section(&[])).unwrap();
+}
+
+/// Every function that `tdcall::host` has is among those that `tests/hosts` calls; that it
+/// is called successfully is for its lines to say.
+#[test]
+fn every_typed_host_function_is_called() {
+    let source = fs::read_to_string(paths::root().join("tdcall/src/host/mod.rs")).unwrap();
+    let exported = source.lines().skip_while(|line| !line.starts_with("pub use "));
+    let exported = exported.take_while(|line| !line.is_empty());
+    let exported: String = exported.filter(|line| !line.starts_with("pub use crate::")).collect();
+    let words = exported.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let is_function = |word: &&str| word.contains('_') && word.chars().all(|c| !c.is_uppercase());
+    let callers = sources(&paths::root().join("tests/hosts/src"));
+    let mut functions = 0;
+    for function in words.filter(is_function) {
+        let is_module = source.contains(&format!("\nmod {function};\n"));
+        assert!(is_module || callers.contains(&format!("host::{function}(")), "{function}");
+        functions += usize::from(!is_module);
+    }
+    assert!(functions >= 50, "the search finds {functions} functions");
+}
+
+/// All that is in the files of a folder and its folders.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        text += &if path.is_dir() { sources(&path) } else { fs::read_to_string(&path).unwrap() };
+    }
+    text
 }
 
 #[test]

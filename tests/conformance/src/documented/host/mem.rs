@@ -5,13 +5,13 @@ use abi::{Operand, Status};
 
 use super::{
     DONE, Documented, Leaf, MIGRATION, NESTED, READY, STATE, STATE_ALONE, Side, WALK, concat,
-    invalid, leaf, never, of_rcx, page, to, total,
+    invalid, leaf, of_rcx, page, total,
 };
 
 const ENTRY: Documented =
     of_rcx(Status::EPT_ENTRY_STATE_INCORRECT, "the entry is in another state");
 const NOT_PRESENT: Documented = of_rcx(Status::EPT_ENTRY_NOT_PRESENT, "no page is mapped there");
-const NO_DEBUG: Documented = to(Status::TD_NON_DEBUG, "the TD is no debug TD");
+const NO_DEBUG: Documented = Documented::seen(Status::TD_NON_DEBUG, "the TD is no debug TD");
 /// Of MEM.RD and MEM.WR, after the TD's state.
 const DEBUG: &[Documented] = &[
     NO_DEBUG,
@@ -19,7 +19,7 @@ const DEBUG: &[Documented] = &[
     WALK[1],
     NOT_PRESENT,
     WALK[3],
-    never(
+    Documented::unseen(
         Status::EPT_ENTRY_STATE_INCORRECT.with_operand(Operand::Rcx),
         "the page is mapped, but in another state",
         MIGRATION,
@@ -42,9 +42,21 @@ pub(super) const LEAVES: &[Leaf] = &[
             invalid(Operand::R9, "a page for a nested VM that is not there"),
             invalid(Operand::R10, "as above"),
             invalid(Operand::R11, "as above"),
-            never(Status::L2_SEPT_WALK_FAILED, "the nested VM's walk stops above", NESTED),
-            never(Status::L2_SEPT_ENTRY_NOT_FREE, "the nested VM's entry is not free", NESTED),
-            never(Status::INTERRUPTED_RESUMABLE, "an interrupt came between two pages", NESTED),
+            Documented::unseen(
+                Status::L2_SEPT_WALK_FAILED,
+                "the nested VM's walk stops above",
+                NESTED
+            ),
+            Documented::unseen(
+                Status::L2_SEPT_ENTRY_NOT_FREE,
+                "the nested VM's entry is not free",
+                NESTED
+            ),
+            Documented::unseen(
+                Status::INTERRUPTED_RESUMABLE,
+                "an interrupt came between two pages",
+                NESTED
+            ),
             DONE
         ],
     ),
@@ -86,7 +98,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         &[
             invalid(Operand::Rcx, "the GPA is not aligned to 256 or not private"),
             NOT_PRESENT,
-            never(
+            Documented::unseen(
                 Status::EPT_ENTRY_NOT_PRESENT,
                 "the page is mapped, but in another state",
                 MIGRATION
@@ -101,7 +113,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         READY,
         &page(Operand::Rcx),
         STATE_ALONE,
-        &[to(Status::NO_VCPUS, "no vCPU is initialised"), DONE],
+        &[Documented::seen(Status::NO_VCPUS, "no vCPU is initialised"), DONE],
     ),
     leaf!(
         tdh::MEM_SEPT_RD,

@@ -5,15 +5,16 @@ use abi::{Operand, Status};
 
 use super::{
     DONE, Documented, Leaf, PLATFORM, READY, STATE, STATE_ALONE, Side, busy, concat, invalid, leaf,
-    never, page, to, total,
+    page, total,
 };
 
 const KOT: Documented = busy(Operand::Kot, "the key ownership table is locked");
 const NO_ENTROPY: Documented =
-    to(Status::RND_NO_ENTROPY, "the random number generator has nothing");
+    Documented::seen(Status::RND_NO_ENTROPY, "the random number generator has nothing");
 const LIFECYCLE: Documented =
-    to(Status::LIFECYCLE_STATE_INCORRECT, "the TD is in another lifecycle state");
-const FIELD: Documented = to(Status::METADATA_FIELD_ID_INCORRECT, "there is no such field");
+    Documented::seen(Status::LIFECYCLE_STATE_INCORRECT, "the TD is in another lifecycle state");
+const FIELD: Documented =
+    Documented::seen(Status::METADATA_FIELD_ID_INCORRECT, "there is no such field");
 
 /// TD_PARAMS.
 const PARAMS: &[Documented] = &[
@@ -25,13 +26,13 @@ const PARAMS: &[Documented] = &[
     invalid(Operand::ConfigFlags, "CONFIG_FLAGS"),
     invalid(Operand::EptpControls, "EPTP_CONTROLS"),
     invalid(Operand::TscFrequency, "TSC_FREQUENCY"),
-    never(
+    Documented::unseen(
         Status::INCONSISTENT_MSR.with_detail(0x3B),
         "IA32_TSC_ADJUST has changed since SYS.INIT",
         "QEMU's IA32_TSC_ADJUST reads 0, whatever was written",
     ),
     invalid(Operand::CpuidConfig, "CPUID_CONFIG"),
-    never(
+    Documented::unseen(
         Status::INCORRECT_MSR_VALUE.with_detail(0x10A),
         "TSX without TSX_CTRL in IA32_ARCH_CAPABILITIES",
         PLATFORM,
@@ -47,7 +48,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         READY,
         &[invalid(Operand::Rdx, "a reserved bit, or the HKID is not a private one")],
         &page(Operand::Rcx),
-        &[KOT, to(Status::HKID_NOT_FREE, "the HKID is in use"), NO_ENTROPY, DONE],
+        &[KOT, Documented::seen(Status::HKID_NOT_FREE, "the HKID is in use"), NO_ENTROPY, DONE],
     ),
     leaf!(
         tdh::MNG_KEY_CONFIG,
@@ -58,13 +59,16 @@ pub(super) const LEAVES: &[Leaf] = &[
         &[
             STATE[0],
             LIFECYCLE,
-            never(
+            Documented::unseen(
                 Status::KEY_CONFIGURED,
                 "the package has the key already",
                 "one package: the TD's state has changed by then"
             ),
             busy(Operand::Ket, "the key table is in use"),
-            to(Status::KEY_GENERATION_FAILED, "the processor could not make a random key"),
+            Documented::seen(
+                Status::KEY_GENERATION_FAILED,
+                "the processor could not make a random key"
+            ),
             DONE
         ],
     ),
@@ -74,7 +78,11 @@ pub(super) const LEAVES: &[Leaf] = &[
         "ABI-H 3.6",
         READY,
         &page(Operand::Rdx),
-        &[STATE[0], STATE[1], to(Status::TDCX_NUM_INCORRECT, "the TD has nine TDCS pages")],
+        &[
+            STATE[0],
+            STATE[1],
+            Documented::seen(Status::TDCX_NUM_INCORRECT, "the TD has nine TDCS pages")
+        ],
         &page(Operand::Rcx),
         &[NO_ENTROPY, STATE[4], DONE],
     ),
@@ -83,7 +91,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         "TDH.MNG.INIT",
         "ABI-H 3.6, 4.1",
         READY,
-        &[to(Status::LIMIT_CPUID_MAXVAL_SET, "IA32_MISC_ENABLE cuts CPUID")],
+        &[Documented::seen(Status::LIMIT_CPUID_MAXVAL_SET, "IA32_MISC_ENABLE cuts CPUID")],
         &page(Operand::Rcx),
         STATE_ALONE,
         PARAMS,
@@ -97,9 +105,15 @@ pub(super) const LEAVES: &[Leaf] = &[
         &page(Operand::Rcx),
         STATE,
         &[
-            to(Status::METADATA_FIRST_FIELD_ID_IN_CONTEXT, "version 1: RDX is the first field"),
+            Documented::seen(
+                Status::METADATA_FIRST_FIELD_ID_IN_CONTEXT,
+                "version 1: RDX is the first field"
+            ),
             FIELD,
-            to(Status::METADATA_FIELD_NOT_READABLE, "the host may not read the field"),
+            Documented::seen(
+                Status::METADATA_FIELD_NOT_READABLE,
+                "the host may not read the field"
+            ),
             DONE
         ],
     ),
@@ -112,9 +126,18 @@ pub(super) const LEAVES: &[Leaf] = &[
         STATE,
         &[
             FIELD,
-            to(Status::METADATA_FIELD_NOT_WRITABLE, "the host may not write the field"),
-            to(Status::METADATA_WR_MASK_NOT_VALID, "the field is written as a whole only"),
-            to(Status::METADATA_FIELD_VALUE_NOT_VALID, "the field does not take the value"),
+            Documented::seen(
+                Status::METADATA_FIELD_NOT_WRITABLE,
+                "the host may not write the field"
+            ),
+            Documented::seen(
+                Status::METADATA_WR_MASK_NOT_VALID,
+                "the field is written as a whole only"
+            ),
+            Documented::seen(
+                Status::METADATA_FIELD_VALUE_NOT_VALID,
+                "the field does not take the value"
+            ),
             busy(Operand::MetadataField, "the field changed meanwhile"),
             DONE
         ],
@@ -125,7 +148,12 @@ pub(super) const LEAVES: &[Leaf] = &[
         "ABI-H 3.9",
         READY,
         &page(Operand::Rcx),
-        &[KOT, LIFECYCLE, to(Status::FLUSHVP_NOT_DONE, "a vCPU is on a processor"), DONE],
+        &[
+            KOT,
+            LIFECYCLE,
+            Documented::seen(Status::FLUSHVP_NOT_DONE, "a vCPU is on a processor"),
+            DONE
+        ],
     ),
     leaf!(
         tdh::MNG_KEY_FREEID,
@@ -136,7 +164,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         &[
             LIFECYCLE,
             KOT,
-            to(Status::WBCACHE_NOT_COMPLETE, "the caches are not written back"),
+            Documented::seen(Status::WBCACHE_NOT_COMPLETE, "the caches are not written back"),
             DONE
         ],
     ),

@@ -13,7 +13,7 @@ mod vp;
 
 use abi::{Operand, Status};
 
-use super::{Documented, Leaf};
+use super::{Documented, Leaf, OTHER_LEAVES};
 use crate::Side;
 
 /// SEAMCALL leaves.
@@ -40,53 +40,43 @@ const MIGRATION: &str = "an entry gets into such a state by migration only, whic
 /// Why no check of the platform fails.
 const PLATFORM: &str = "the module takes QEMU's processor as it is";
 
-/// A status that is reached.
-const fn to(status: Status, when: &'static str) -> Documented {
-    Documented { status, when, unreachable: None }
-}
-
-/// A status that is not reached.
-const fn never(status: Status, when: &'static str, why: &'static str) -> Documented {
-    Documented { status, when, unreachable: Some(why) }
-}
-
 /// OPERAND_INVALID.
 const fn invalid(operand: Operand, when: &'static str) -> Documented {
-    to(Status::OPERAND_INVALID.with_operand(operand), when)
+    Documented::seen(Status::OPERAND_INVALID.with_operand(operand), when)
 }
 
 /// OPERAND_BUSY, by [`super::injected`].
 const fn busy(operand: Operand, when: &'static str) -> Documented {
-    to(Status::OPERAND_BUSY.with_operand(operand), when)
+    Documented::seen(Status::OPERAND_BUSY.with_operand(operand), when)
 }
 
 /// A status with RCX as its operand.
 const fn of_rcx(status: Status, when: &'static str) -> Documented {
-    to(status.with_operand(Operand::Rcx), when)
+    Documented::seen(status.with_operand(Operand::Rcx), when)
 }
 
 /// It did its work.
-const DONE: Documented = to(Status::SUCCESS, "the leaf did its work");
+const DONE: Documented = Documented::seen(Status::SUCCESS, "the leaf did its work");
 
 /// Of a leaf that works before the module is READY. [ABI-H 1.5]
 const EARLY: &[Documented] = &[
     invalid(Operand::Rax, "a reserved bit of RAX, or a version that the leaf does not have"),
-    to(Status::SYS_SHUTDOWN, "the module is shut down"),
+    Documented::seen(Status::SYS_SHUTDOWN, "the module is shut down"),
 ];
 /// Of any other leaf.
 const READY: &[Documented] =
-    &[EARLY[0], EARLY[1], to(Status::SYS_NOT_READY, "the module is not READY")];
+    &[EARLY[0], EARLY[1], Documented::seen(Status::SYS_NOT_READY, "the module is not READY")];
 
 /// An operand that is a page in a TDMR. [ABI-H 3.2]
 const fn page(operand: Operand) -> [Documented; 4] {
     [
         invalid(operand, "the page is not aligned, has an HKID or is beyond the addresses"),
-        to(
+        Documented::seen(
             Status::OPERAND_ADDR_RANGE_ERROR.with_operand(operand),
             "the page is in no TDMR, or its GiB has no PAMT yet",
         ),
         busy(operand, "the page's PAMT entry is locked"),
-        to(
+        Documented::seen(
             Status::PAGE_METADATA_INCORRECT.with_operand(operand),
             "the page has another type or size",
         ),
@@ -95,11 +85,11 @@ const fn page(operand: Operand) -> [Documented; 4] {
 
 /// The TD state sequence with a lock of the op_state. [ABI-H 3.2]
 const STATE: &[Documented] = &[
-    to(Status::TD_FATAL, "the TD is dead"),
-    to(Status::TD_KEYS_NOT_CONFIGURED, "the TD's key is not there, or was given up"),
-    to(Status::TDCS_NOT_ALLOCATED, "the TD has less than six TDCS pages"),
+    Documented::seen(Status::TD_FATAL, "the TD is dead"),
+    Documented::seen(Status::TD_KEYS_NOT_CONFIGURED, "the TD's key is not there, or was given up"),
+    Documented::seen(Status::TDCS_NOT_ALLOCATED, "the TD has less than six TDCS pages"),
     busy(Operand::OpState, "the TD's op_state is locked"),
-    to(Status::OP_STATE_INCORRECT, "the leaf does not work in the TD's op_state"),
+    Documented::seen(Status::OP_STATE_INCORRECT, "the leaf does not work in the TD's op_state"),
 ];
 /// Without one: the leaf has the TDR to itself.
 const STATE_ALONE: &[Documented] = &[STATE[0], STATE[1], STATE[2], STATE[4]];
@@ -108,7 +98,7 @@ const STATE_OF_VCPU: &[Documented] = &[
     busy(Operand::Tdr, "the TD's TDR page is locked"),
     STATE[0],
     STATE[1],
-    never(
+    Documented::unseen(
         Status::TDCS_NOT_ALLOCATED,
         "the TD has less than six TDCS pages",
         "a TD that has a TDVPR page has them",

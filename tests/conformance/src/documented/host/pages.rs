@@ -4,13 +4,14 @@ use abi::leaf::tdh;
 use abi::{Operand, Status};
 
 use super::{
-    DONE, Documented, Leaf, NESTED, READY, STATE, Side, TRACKED, WALK, busy, concat, leaf, never,
-    of_rcx, page, to, total,
+    DONE, Documented, Leaf, NESTED, READY, STATE, Side, TRACKED, WALK, busy, concat, leaf, of_rcx,
+    page, total,
 };
 
 const ENTRY: Documented =
     of_rcx(Status::EPT_ENTRY_STATE_INCORRECT, "the entry is in another state");
-const INTERRUPTED: Documented = to(Status::INTERRUPTED_RESTARTABLE, "an interrupt came");
+const INTERRUPTED: Documented =
+    Documented::seen(Status::INTERRUPTED_RESTARTABLE, "an interrupt came");
 
 pub(super) const LEAVES: &[Leaf] = &[
     leaf!(
@@ -33,7 +34,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         WALK,
         &[
             ENTRY,
-            to(
+            Documented::seen(
                 Status::TLB_TRACKING_NOT_DONE.with_operand(Operand::SeptTree),
                 "the TD may run, and no TRACK followed the blocking"
             ),
@@ -49,7 +50,10 @@ pub(super) const LEAVES: &[Leaf] = &[
         STATE,
         &[
             busy(Operand::TdEpoch, "the epoch is locked"),
-            to(Status::PREVIOUS_TLB_EPOCH_BUSY, "a vCPU has not left the TD since the last TRACK"),
+            Documented::seen(
+                Status::PREVIOUS_TLB_EPOCH_BUSY,
+                "a vCPU has not left the TD since the last TRACK"
+            ),
             DONE
         ],
     ),
@@ -102,7 +106,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         TRACKED,
         &page(Operand::R8),
         &[
-            never(
+            Documented::unseen(
                 Status::L2_SEPT_PAGE_NOT_PROVIDED.with_operand(Operand::R9),
                 "a nested VM's table needs a page too",
                 NESTED

@@ -3,7 +3,7 @@
 use abi::leaf::tdh;
 use abi::{Operand, Status};
 
-use super::{DONE, Documented, Leaf, READY, Side, busy, concat, invalid, leaf, page, to, total};
+use super::{DONE, Documented, Leaf, READY, Side, busy, concat, invalid, leaf, page, total};
 
 const PAGE: [Documented; 4] = page(Operand::Rcx);
 
@@ -23,8 +23,11 @@ pub(super) const LEAVES: &[Leaf] = &[
         &PAGE,
         &[
             busy(Operand::Tdr, "the TD's TDR page is locked"),
-            to(Status::LIFECYCLE_STATE_INCORRECT, "the TD's key is not freed"),
-            to(Status::TD_ASSOCIATED_PAGES_EXIST, "the page is a TDR, and the TD has other pages"),
+            Documented::seen(Status::LIFECYCLE_STATE_INCORRECT, "the TD's key is not freed"),
+            Documented::seen(
+                Status::TD_ASSOCIATED_PAGES_EXIST,
+                "the page is a TDR, and the TD has other pages"
+            ),
             DONE
         ],
     ),
@@ -37,9 +40,9 @@ pub(super) const LEAVES: &[Leaf] = &[
             invalid(Operand::Rcx, "RCX is no command"),
             busy(Operand::Wbcache, "another processor of the package writes back"),
             busy(Operand::Kot, "the key ownership table is locked"),
-            to(Status::NO_HKID_READY_TO_WBCACHE, "no key was given up"),
-            to(Status::WBCACHE_RESUME_ERROR, "nothing was interrupted"),
-            to(Status::INTERRUPTED_RESUMABLE, "an interrupt came"),
+            Documented::seen(Status::NO_HKID_READY_TO_WBCACHE, "no key was given up"),
+            Documented::seen(Status::WBCACHE_RESUME_ERROR, "nothing was interrupted"),
+            Documented::seen(Status::INTERRUPTED_RESUMABLE, "an interrupt came"),
             DONE
         ],
     ),

@@ -3,9 +3,12 @@
 use abi::leaf::tdh;
 use abi::{Operand, Status};
 
-use super::{DONE, Documented, EARLY, Leaf, READY, Side, concat, invalid, leaf, never, to, total};
+use super::{
+    DONE, Documented, EARLY, Leaf, OTHER_LEAVES, READY, Side, concat, invalid, leaf, total,
+};
 
-const SYS_BUSY: Documented = to(Status::SYS_BUSY, "another processor is in such a leaf");
+const SYS_BUSY: Documented =
+    Documented::seen(Status::SYS_BUSY, "another processor is in such a leaf");
 
 /// Of a TDMR_INFO. Byte 0 of the detail is the TDMR, byte 1 the page size or the area, byte 2
 /// another TDMR; these are the ones of two TDMRs.
@@ -28,7 +31,7 @@ const TDMR: &[Documented] = &[
 ];
 
 const fn tdmr(status: Status, detail: u32, when: &'static str) -> Documented {
-    to(status.with_detail(detail), when)
+    Documented::seen(status.with_detail(detail), when)
 }
 
 const UNKNOWN: Documented = invalid(Operand::Rax, "there is no such leaf");
@@ -41,7 +44,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         EARLY,
         &[
             SYS_BUSY,
-            to(
+            Documented::seen(
                 Status::SYS_CONFIG_NOT_PENDING,
                 "SYS.INIT has not run, SYS.LP.INIT not on every processor, or this has"
             ),
@@ -67,22 +70,25 @@ pub(super) const LEAVES: &[Leaf] = &[
         EARLY,
         &[
             SYS_BUSY,
-            to(
+            Documented::seen(
                 Status::SYS_STATE_INCORRECT,
                 "SYS.LP.INIT has not run on every processor, or SYS.CONFIG has"
             ),
-            to(Status::SYS_INVALID_HANDOFF, "no module has left its state"),
-            never(Status::SUCCESS, "the leaf did its work", "no module ran before this one")
+            Documented::seen(Status::SYS_INVALID_HANDOFF, "no module has left its state"),
+            Documented::unseen(
+                Status::SUCCESS,
+                "the leaf did its work",
+                "no module ran before this one"
+            )
         ],
     ),
     leaf!(42, "TDH.MEM.SEPT.WR, which has no code", "ABI-H 1.5", &[UNKNOWN, EARLY[1]]),
-    leaf!(46, "no leaf", "ABI-H 1.5", &[UNKNOWN]),
     leaf!(48, "TDH.SERVTD.BIND, left out", "ABI-H 1.5, 9", &[UNKNOWN]),
     leaf!(64, "TDH.EXPORT.ABORT, left out", "ABI-H 1.5, 9", &[UNKNOWN]),
     leaf!(
-        0xFFFF,
-        "no leaf; with bit 63 of RAX, a P-SEAMLDR leaf",
+        OTHER_LEAVES as u64,
+        "all other numbers; with bit 63 of RAX, a P-SEAMLDR leaf",
         "ABI-H 1.2",
-        &[UNKNOWN, to(Status::SEAMCALL_VMFAILINVALID, "there is no P-SEAMLDR")],
+        &[UNKNOWN, Documented::seen(Status::SEAMCALL_VMFAILINVALID, "there is no P-SEAMLDR")],
     ),
 ];

@@ -5,24 +5,30 @@ use abi::{Operand, Status};
 
 use super::{
     DONE, Documented, Leaf, NESTED, ONE_PROCESSOR, READY, STATE, STATE_OF_VCPU, Side, busy, concat,
-    leaf, never, page, to, total,
+    leaf, page, total,
 };
 
-const PAGES: Documented = to(Status::TDCX_NUM_INCORRECT, "the vCPU has less than six pages");
-const VCPU: Documented = to(Status::VCPU_STATE_INCORRECT, "the vCPU is in another state");
-const ELSEWHERE: Documented =
-    never(Status::VCPU_ASSOCIATED, "the vCPU is on another processor", "one logical processor");
-const TSC_ADJUST: Documented = never(
+const PAGES: Documented =
+    Documented::seen(Status::TDCX_NUM_INCORRECT, "the vCPU has less than six pages");
+const VCPU: Documented =
+    Documented::seen(Status::VCPU_STATE_INCORRECT, "the vCPU is in another state");
+const ELSEWHERE: Documented = Documented::unseen(
+    Status::VCPU_ASSOCIATED,
+    "the vCPU is on another processor",
+    "one logical processor",
+);
+const TSC_ADJUST: Documented = Documented::unseen(
     Status::INCONSISTENT_MSR.with_detail(0x3B),
     "IA32_TSC_ADJUST has changed since SYS.INIT",
     "QEMU's IA32_TSC_ADJUST reads 0, whatever was written",
 );
-const NO_OP_STATE: Documented = never(
+const NO_OP_STATE: Documented = Documented::unseen(
     Status::OP_STATE_INCORRECT,
     "the leaf does not work in the TD's op_state",
     "it works in every op_state of a TD that has a vCPU",
 );
-const FIELDS: &[Documented] = &[to(Status::METADATA_FIELD_ID_INCORRECT, "there is no such field")];
+const FIELDS: &[Documented] =
+    &[Documented::seen(Status::METADATA_FIELD_ID_INCORRECT, "there is no such field")];
 
 /// How VP.ENTER comes back from the TD: class and exit reason. [ABI-H 5.7, 5.8]
 const EXITS: &[Documented] = &[
@@ -30,43 +36,62 @@ const EXITS: &[Documented] = &[
     exit(1, "an external interrupt"),
     exit(48, "an EPT violation, or the defence against zero-stepping"),
     exit(49, "a misconfigured entry of the shared EPT"),
-    to(Status::NON_RECOVERABLE_VCPU.with_detail(2), "a triple fault"),
-    to(Status::NON_RECOVERABLE_TD.with_detail(1 << 31 | 33), "a state that no CPU can be in"),
-    never(Status(0), "an NMI", "an NMI reaches the VMM before VP.ENTER can take it"),
-    never(Status(3), "an INIT", "an INIT of the only processor resets QEMU's machine"),
-    never(Status(6), "an SMI", "nothing makes one"),
-    never(Status(9), "a task switch", "QEMU's TCG switches tasks without a look at the intercept"),
-    never(Status(74), "a bus lock", "QEMU's processor does not detect them"),
-    never(Status(75), "a notification", "QEMU's processor has no notification window"),
-    never(
+    Documented::seen(Status::NON_RECOVERABLE_VCPU.with_detail(2), "a triple fault"),
+    Documented::seen(
+        Status::NON_RECOVERABLE_TD.with_detail(1 << 31 | 33),
+        "a state that no CPU can be in",
+    ),
+    Documented::unseen(Status(0), "an NMI", "an NMI reaches the VMM before VP.ENTER can take it"),
+    Documented::unseen(Status(3), "an INIT", "an INIT of the only processor resets QEMU's machine"),
+    Documented::unseen(Status(6), "an SMI", "nothing makes one"),
+    Documented::unseen(
+        Status(9),
+        "a task switch",
+        "QEMU's TCG switches tasks without a look at the intercept",
+    ),
+    Documented::unseen(Status(74), "a bus lock", "QEMU's processor does not detect them"),
+    Documented::unseen(Status(75), "a notification", "QEMU's processor has no notification window"),
+    Documented::unseen(
         Status::NON_RECOVERABLE_TD_NON_ACCESSIBLE.with_detail(0),
         "a machine check",
         "nothing makes one in a TD",
     ),
-    never(
+    Documented::unseen(
         Status::NON_RECOVERABLE_TD_WRONG_APIC_MODE,
         "the defence against stepping can not interrupt itself",
         "that part of the defence is left out",
     ),
-    never(
+    Documented::unseen(
         Status::NON_RECOVERABLE_TD_CORRUPTED_MD,
         "the module finds its own data changed",
         "there is no memory integrity to lose",
     ),
-    never(Status::CROSS_TD_FAULT, "a service TD found its TD gone", "service TDs are left out"),
-    never(Status::CROSS_TD_TRAP, "as above, after the call", "service TDs are left out"),
-    never(
+    Documented::unseen(
+        Status::CROSS_TD_FAULT,
+        "a service TD found its TD gone",
+        "service TDs are left out",
+    ),
+    Documented::unseen(
+        Status::CROSS_TD_TRAP,
+        "as above, after the call",
+        "service TDs are left out",
+    ),
+    Documented::unseen(
         Status::HOST_PRIORITY_BUSY_TIMEOUT,
         "the guest kept losing a lock to the host",
         ONE_PROCESSOR,
     ),
-    never(Status::TD_EXIT_BEFORE_L2_ENTRY, "a nested VM is about to be entered", NESTED),
-    never(Status::TD_EXIT_ON_L2_VM_EXIT, "a nested VM exited", NESTED),
-    never(Status::TD_EXIT_ON_L2_TO_L1, "a nested VM exited to its VMM", NESTED),
+    Documented::unseen(
+        Status::TD_EXIT_BEFORE_L2_ENTRY,
+        "a nested VM is about to be entered",
+        NESTED,
+    ),
+    Documented::unseen(Status::TD_EXIT_ON_L2_VM_EXIT, "a nested VM exited", NESTED),
+    Documented::unseen(Status::TD_EXIT_ON_L2_TO_L1, "a nested VM exited to its VMM", NESTED),
 ];
 
 const fn exit(reason: u64, when: &'static str) -> Documented {
-    to(Status(reason), when)
+    Documented::seen(Status(reason), when)
 }
 
 pub(super) const LEAVES: &[Leaf] = &[
@@ -75,7 +100,7 @@ pub(super) const LEAVES: &[Leaf] = &[
         "TDH.VP.ENTER",
         "ABI-H 5",
         READY,
-        &[to(Status::LIMIT_CPUID_MAXVAL_SET, "IA32_MISC_ENABLE cuts CPUID")],
+        &[Documented::seen(Status::LIMIT_CPUID_MAXVAL_SET, "IA32_MISC_ENABLE cuts CPUID")],
         &page(Operand::Rcx),
         STATE_OF_VCPU,
         &[
@@ -84,12 +109,12 @@ pub(super) const LEAVES: &[Leaf] = &[
             VCPU,
             ELSEWHERE,
             TSC_ADJUST,
-            never(
+            Documented::unseen(
                 Status::TSC_ROLLBACK,
                 "the TSC is behind the last exit's",
                 "QEMU ignores what is written to the TSC"
             ),
-            to(
+            Documented::seen(
                 Status::INCORRECT_MSR_VALUE.with_detail(0x1A0),
                 "the TD has MONITOR and IA32_MISC_ENABLE has it off"
             ),
@@ -115,7 +140,11 @@ pub(super) const LEAVES: &[Leaf] = &[
         READY,
         &page(Operand::Rdx),
         STATE_OF_VCPU,
-        &[STATE[4], VCPU, to(Status::TDCX_NUM_INCORRECT, "the vCPU has fifteen pages")],
+        &[
+            STATE[4],
+            VCPU,
+            Documented::seen(Status::TDCX_NUM_INCORRECT, "the vCPU has fifteen pages")
+        ],
         &page(Operand::Rcx),
         &[DONE],
     ),
@@ -130,7 +159,7 @@ pub(super) const LEAVES: &[Leaf] = &[
             STATE[4],
             PAGES,
             VCPU,
-            to(Status::MAX_VCPUS_EXCEEDED, "the TD has as many vCPUs as it may"),
+            Documented::seen(Status::MAX_VCPUS_EXCEEDED, "the TD has as many vCPUs as it may"),
             TSC_ADJUST,
             DONE
         ],
@@ -145,7 +174,7 @@ pub(super) const LEAVES: &[Leaf] = &[
             STATE_OF_VCPU[0],
             STATE[1],
             PAGES,
-            to(Status::VCPU_NOT_ASSOCIATED, "the vCPU is not on this processor"),
+            Documented::seen(Status::VCPU_NOT_ASSOCIATED, "the vCPU is not on this processor"),
             DONE
         ],
     ),
@@ -161,10 +190,19 @@ pub(super) const LEAVES: &[Leaf] = &[
             PAGES,
             VCPU,
             ELSEWHERE,
-            to(Status::METADATA_FIRST_FIELD_ID_IN_CONTEXT, "version 1: RDX is the first field")
+            Documented::seen(
+                Status::METADATA_FIRST_FIELD_ID_IN_CONTEXT,
+                "version 1: RDX is the first field"
+            )
         ],
         FIELDS,
-        &[to(Status::METADATA_FIELD_NOT_READABLE, "the host may not read the field"), DONE],
+        &[
+            Documented::seen(
+                Status::METADATA_FIELD_NOT_READABLE,
+                "the host may not read the field"
+            ),
+            DONE
+        ],
     ),
     leaf!(
         tdh::VP_WR,
@@ -176,13 +214,19 @@ pub(super) const LEAVES: &[Leaf] = &[
         &[NO_OP_STATE, PAGES, VCPU, ELSEWHERE],
         FIELDS,
         &[
-            to(Status::METADATA_FIELD_NOT_WRITABLE, "the host may not write the field"),
-            to(Status::METADATA_FIELD_VALUE_NOT_VALID, "the field does not take the value"),
-            to(
+            Documented::seen(
+                Status::METADATA_FIELD_NOT_WRITABLE,
+                "the host may not write the field"
+            ),
+            Documented::seen(
+                Status::METADATA_FIELD_VALUE_NOT_VALID,
+                "the field does not take the value"
+            ),
+            Documented::seen(
                 Status::TD_VMCS_FIELD_NOT_INITIALIZED.with_detail(0x2),
                 "posted interrupts without a vector"
             ),
-            to(
+            Documented::seen(
                 Status::TD_VMCS_FIELD_NOT_INITIALIZED.with_detail(0x2016),
                 "posted interrupts without a descriptor"
             ),
