@@ -19,7 +19,9 @@ fn another_image_boots_the_same_way() {
 #[test]
 fn memory_is_what_was_asked_for() {
     for mib in [32, 256] {
-        let output = fixture::run(&format!("memory-{mib}"), &["--memory", &format!("{mib}M")]);
+        let memory = format!("{mib}M");
+        let options = ["--memory", &memory, "--timeout", "120"];
+        let output = fixture::run(&format!("memory-{mib}"), &options);
         let console = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{mib} MiB: {console}");
         let usable = usable_kib(&console).expect("the kernel says how much it can use");

@@ -4,8 +4,8 @@ use abi::leaf::tdh;
 use abi::{Operand, Status};
 
 use super::{
-    DONE, Documented, Leaf, NESTED, ONE_PROCESSOR, READY, STATE, STATE_OF_VCPU, Side, busy, concat,
-    leaf, page, total,
+    DONE, Documented, Leaf, NESTED, READY, STATE, STATE_OF_VCPU, Side, busy, concat, leaf, page,
+    total,
 };
 
 const PAGES: Documented =
@@ -74,12 +74,12 @@ const EXITS: &[Documented] = &[
     Documented::unseen(
         Status::CROSS_TD_TRAP,
         "as above, after the call",
-        "service TDs are left out",
+        "comes of a TD's call: see TDG.SERVTD.RD",
     ),
     Documented::unseen(
         Status::HOST_PRIORITY_BUSY_TIMEOUT,
         "the guest kept losing a lock to the host",
-        ONE_PROCESSOR,
+        "comes of a TD's call: see the guest leaves that can be busy",
     ),
     Documented::unseen(
         Status::TD_EXIT_BEFORE_L2_ENTRY,
