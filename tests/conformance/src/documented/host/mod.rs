@@ -31,8 +31,6 @@ pub const HOST: &[Leaf] = {
     &ALL
 };
 
-/// Why nothing that needs a second processor comes.
-const ONE_PROCESSOR: &str = "one logical processor";
 /// Why nothing of nested VMs comes.
 const NESTED: &str = "no TD has nested VMs";
 /// Why nothing of migration comes.
