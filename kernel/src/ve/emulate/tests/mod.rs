@@ -20,7 +20,7 @@ use crate::ve::random::Random;
 use abi::Regs;
 
 /// Instructions a run.
-const CASES: u32 = 60_000;
+const CASES: u32 = 120_000;
 /// Every form this often; the forms are those of the decoder's test.
 const TIMES: u32 = 15;
 const FORMS: usize = 218;
