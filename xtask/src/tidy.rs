@@ -32,14 +32,14 @@ const MAY_BE_UNSAFE: [(&str, &str); 11] = [
     ),
     ("emulator/vmm/src/", "main"),
     ("emulator/vmm/src/bare/", "*"),
-    ("tests/payloads/src/", "*"),
+    ("tests/payloads/src/bin/", "*"),
     (
         "tests/payloads/src/conform/",
         "modes run tables/vp_veinfo_get target traps typed typed_busy world",
     ),
     (
         "tests/hosts/src/",
-        "bare/apic bare/config bare/memory bare/mod bin/conform_busy bin/conform_host busy/typed run \
+        "bare/apic bare/config bare/memory bare/mod busy/typed run \
          scenarios/build scenarios/enter scenarios/exposed scenarios/memory scenarios/mod \
          scenarios/others scenarios/quick scenarios/running scenarios/system vmx",
     ),

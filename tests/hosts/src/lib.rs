@@ -20,3 +20,28 @@ pub mod run;
 pub mod scenarios;
 pub mod tables;
 pub mod vmx;
+
+/// Makes a function the program: start, trap handlers, panic handler. It gets the bounds of
+/// free RAM and gives the verdict.
+///
+/// `hosts::program!(run)` with `fn run(ram: (u64, u64)) -> u32`.
+#[macro_export]
+macro_rules! program {
+    ($run:expr) => {
+        arch::runtime!();
+        arch::pvh_entry!(levels = 4, stack = 0x40000, main = main);
+
+        extern "C" fn main(start_info: u64) -> ! {
+            $crate::bare::init(arch::extable!());
+            // SAFETY: called by the start code, once, with what the loader left in EBX.
+            let ram = unsafe { $crate::bare::ram(start_info) };
+            $crate::bare::end(ram.map_or(abi::verdict::EMULATOR_FAILED, $run))
+        }
+
+        #[panic_handler]
+        fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+            $crate::bare::log(format_args!("error: VMM: {info}"));
+            $crate::bare::end(abi::verdict::EMULATOR_FAILED)
+        }
+    };
+}
