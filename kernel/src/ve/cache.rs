@@ -9,6 +9,7 @@ use abi::{PAGE_SIZE, VeInfo};
 use arch::trap::TrapFrame;
 use tdcall::ghci::{CacheOperation, mask};
 
+use super::decode::MAX_LENGTH;
 use super::{Memory, Routed, Unroutable, instruction_length};
 use crate::td::Tdcall;
 
@@ -16,8 +17,6 @@ use crate::td::Tdcall;
 const WBINVD: u8 = 0x09;
 /// The prefix that makes it WBNOINVD.
 const REP: u8 = 0xF3;
-/// Bytes of the longest instruction.
-const MAX_LENGTH: usize = 15;
 
 pub(super) fn route_write_back(
     td: &mut impl Tdcall,
