@@ -4,8 +4,8 @@ use core::fmt;
 
 use image::ImageError;
 use image::hob::HobError;
+use tdcall::accept::AcceptError;
 
-use crate::accept::AcceptError;
 use crate::config::ConfigError;
 use crate::elf::ElfError;
 use crate::paging::MapError;

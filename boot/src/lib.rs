@@ -7,11 +7,11 @@
 //!
 //! The binary beside it adds the first instructions, TDCALL, the console and the last
 //! jump. Here nothing touches a device or a fixed address: memory is a [`FrameMemory`],
-//! the TDX module a [`Tdcall`], so all of it runs in host tests, against a hostile module,
+//! the TDX module an [`Accept`], so all of it runs in host tests, against a hostile module,
 //! a hostile VMM and a broken kernel. Nothing panics on what any of them says.
 //!
 //! [`FrameMemory`]: frame::FrameMemory
-//! [`Tdcall`]: accept::Tdcall
+//! [`Accept`]: tdcall::accept::Accept
 #![no_std]
 #[cfg(test)]
 extern crate std;

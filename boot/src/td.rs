@@ -3,16 +3,16 @@
 
 use abi::{GpaWidth, PageLevel, PrivateGpa, Status};
 use boot::BootError;
-use boot::accept::Tdcall;
 use boot::start::{Registers, StartError};
 use image::layout::TD_HOB;
+use tdcall::accept::Accept;
 use tdcall::guest;
 
 /// The module below this trust domain.
 #[derive(Debug)]
 pub(crate) struct Td;
 
-impl Tdcall for Td {
+impl Accept for Td {
     fn mem_page_accept(&mut self, gpa: PrivateGpa, level: PageLevel) -> Status {
         // SAFETY: acceptance asks for memory that `RamList` holds as unaccepted: not the
         // image, not boot's own, so no Rust object is in it.

@@ -6,6 +6,7 @@
 //! * [`guest`]: leaves of the TDX module, from inside a TD.
 //! * [`ghci`]: VP.VMCALL functions, answered by the VMM.
 //! * [`host`]: leaves of the TDX module, from the VMM.
+//! * [`accept`]: ranges of memory accepted, page by page.
 //!
 //! Rules that hold at every call site:
 //!
@@ -37,6 +38,7 @@ extern crate std;
 
 #[macro_use]
 mod raw;
+pub mod accept;
 mod error;
 pub mod ghci;
 pub mod guest;
