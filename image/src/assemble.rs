@@ -14,6 +14,7 @@ use crate::layout::{
     TRAILER_SIZE,
 };
 use crate::metadata::{RawDescriptor, SIGNATURE, VERSION};
+use crate::options::{OPTIONS, OptionsError, check_options};
 use crate::ram::RamRange;
 use crate::section::{MR_EXTEND, RawSection, Section, SectionKind};
 use crate::{ImageError, Metadata};
@@ -30,6 +31,9 @@ pub struct Parts<'a> {
     pub td_hob: RamRange,
     /// Further memory that shall be there from the start.
     pub temp_mem: &'a [RamRange],
+    /// The options for the booted image, as [`check_options`] takes them; the empty text is
+    /// none.
+    pub options: &'a str,
 }
 
 /// The first bytes of the reserved area; the section entries follow.
@@ -38,6 +42,14 @@ pub struct Parts<'a> {
 struct Head {
     tdvf: Guid,
     descriptor: RawDescriptor,
+}
+
+/// What follows the text of the options, right before the [`Table`], if there are any.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct OptionsFoot {
+    length: U16,
+    options: Guid,
 }
 
 /// The last bytes of the reserved area, up to the reset vector: the GUID table.
@@ -60,24 +72,37 @@ const DESCRIPTOR_FROM_END: usize = TRAILER_SIZE - offset_of!(Head, descriptor);
 const KERNEL_ENTRY_LENGTH: usize = size_of::<RawPlace>() + ENTRY_OVERHEAD;
 const TDX_ENTRY_LENGTH: usize = size_of::<U32>() + ENTRY_OVERHEAD;
 const TABLE_LENGTH: usize = KERNEL_ENTRY_LENGTH + TDX_ENTRY_LENGTH + ENTRY_OVERHEAD;
-/// How many sections fit between the head and the table: 27.
-const SECTION_ROOM: usize =
-    (TRAILER_SIZE - TABLE_FROM_END - size_of::<Head>()) / size_of::<RawSection>();
 /// The sections that are always there: the BFV and the TD_HOB.
 const FIXED_SECTIONS: usize = 2;
 
-/// The most TempMem sections an image of ours can have: 25.
-pub const MAX_TEMP_MEM: usize = SECTION_ROOM - FIXED_SECTIONS;
+/// Bytes of the entry with the options.
+const fn options_length(options: &str) -> usize {
+    if options.is_empty() { 0 } else { options.len() + ENTRY_OVERHEAD }
+}
+
+/// How many sections fit between the head and the table: 27, and 19 with the longest options.
+const fn section_room(options_length: usize) -> usize {
+    (TRAILER_SIZE - TABLE_FROM_END - size_of::<Head>()).saturating_sub(options_length)
+        / size_of::<RawSection>()
+}
+
+/// The most TempMem sections an image of ours can have: 25, and 17 with the longest options.
+pub const fn max_temp_mem(options: &str) -> usize {
+    section_room(options_length(options)).saturating_sub(FIXED_SECTIONS)
+}
 
 // Offsets from the end of the image, as TDVF readers expect them [TDVF 1.2].
 const _: () = {
+    use crate::options::MAX_OPTIONS;
     assert!(TABLE_FROM_END - offset_of!(Table, footer) == 48);
     assert!(TABLE_FROM_END - offset_of!(Table, length) == 50);
     assert!(TABLE_FROM_END - offset_of!(Table, tdx) == 66);
     assert!(TABLE_FROM_END - offset_of!(Table, descriptor_from_end) == 72);
     assert!(TABLE_FROM_END - offset_of!(Table, kernel_place) == 98);
     assert!(DESCRIPTOR_FROM_END == 0x3F0 && size_of::<Head>() == 32);
-    assert!(SECTION_ROOM == 27);
+    assert!(section_room(0) == 27);
+    assert!(section_room(MAX_OPTIONS + ENTRY_OVERHEAD) == 19);
+    assert!(size_of::<OptionsFoot>() == ENTRY_OVERHEAD);
 };
 
 /// The size of the image that [`assemble`] makes of `parts`.
@@ -113,8 +138,10 @@ fn check(parts: &Parts<'_>) -> Result<(), AssembleError> {
     if parts.kernel_elf.is_empty() {
         return Err(AssembleError::NoKernel);
     }
-    if parts.temp_mem.len() > MAX_TEMP_MEM {
-        return Err(AssembleError::TooManyTempMem { count: parts.temp_mem.len() });
+    check_options(parts.options.as_bytes()).map_err(AssembleError::Options)?;
+    let (count, most) = (parts.temp_mem.len(), max_temp_mem(parts.options));
+    if count > most {
+        return Err(AssembleError::TooManyTempMem { count, most });
     }
     let len = parts.boot.len();
     let Some((_, trailer)) = parts.boot.split_last_chunk::<TRAILER_SIZE>() else {
@@ -156,7 +183,7 @@ fn write_trailer(parts: &Parts<'_>, image: &mut [u8]) -> Option<()> {
         descriptor_from_end: u32::try_from(DESCRIPTOR_FROM_END).ok()?.into(),
         tdx_length: u16::try_from(TDX_ENTRY_LENGTH).ok()?.into(),
         tdx: guid_table::TDX_METADATA,
-        length: u16::try_from(TABLE_LENGTH).ok()?.into(),
+        length: u16::try_from(TABLE_LENGTH + options_length(parts.options)).ok()?.into(),
         footer: guid_table::FOOTER,
         unused: [0; 16],
     };
@@ -164,12 +191,26 @@ fn write_trailer(parts: &Parts<'_>, image: &mut [u8]) -> Option<()> {
     let (reserved, _reset_vector) = trailer.split_at_mut(TRAILER_SIZE - RESET_VECTOR_SIZE);
     head.write_to_prefix(reserved).ok()?;
     table.write_to_suffix(reserved).ok()?;
+    write_options(parts.options, reserved)?;
     let entries = reserved.get_mut(size_of::<Head>()..)?;
     let entries = entries.chunks_exact_mut(size_of::<RawSection>());
     for (entry, section) in entries.zip(sections(parts, size)) {
         section.to_raw().write_to(entry).ok()?;
     }
     Some(())
+}
+
+/// Writes the entry with the options, which ends where the [`Table`] starts.
+fn write_options(options: &str, reserved: &mut [u8]) -> Option<()> {
+    let length = options_length(options);
+    if length == 0 {
+        return Some(());
+    }
+    let end = reserved.len().checked_sub(size_of::<Table>())?;
+    let entry = reserved.get_mut(end.checked_sub(length)?..end)?;
+    entry.get_mut(..options.len())?.copy_from_slice(options.as_bytes());
+    let foot = OptionsFoot { length: u16::try_from(length).ok()?.into(), options: OPTIONS };
+    foot.write_to_suffix(entry).ok()
 }
 
 /// The whole image as one measured BFV, then the memory around it.
@@ -200,7 +241,8 @@ fn sections(parts: &Parts<'_>, size: u32) -> impl Iterator<Item = Section> {
 #[expect(missing_docs, reason = "the Display text of each variant is its documentation")]
 pub enum AssembleError {
     NoKernel,
-    TooManyTempMem { count: usize },
+    Options(OptionsError),
+    TooManyTempMem { count: usize, most: usize },
     BootTooShort { len: usize },
     ReservedNotZero { address: u64 },
     NoResetVector,
@@ -213,8 +255,9 @@ impl fmt::Display for AssembleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NoKernel => f.write_str("the kernel is empty: build it first"),
-            Self::TooManyTempMem { count } => {
-                write!(f, "{count} TempMem ranges; there is room for {MAX_TEMP_MEM}: join some")
+            Self::Options(error) => error.fmt(f),
+            Self::TooManyTempMem { count, most } => {
+                write!(f, "{count} TempMem ranges; there is room for {most}: join some")
             }
             Self::BootTooShort { len } => write!(
                 f,
@@ -248,9 +291,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::find_kernel;
     use crate::layout::{TD_HOB, TEMP_MEM};
     use crate::testing::boot;
+    use crate::{find_kernel, find_options};
 
     fn refused(parts: &Parts<'_>) -> AssembleError {
         let mut out = vec![0; 0x2_0000];
@@ -260,8 +303,13 @@ mod tests {
     #[test]
     fn parts_that_make_no_image_are_refused() {
         let boot_code = boot(100);
-        let good =
-            Parts { kernel_elf: b"k", boot: &boot_code, td_hob: TD_HOB, temp_mem: &[TEMP_MEM] };
+        let good = Parts {
+            kernel_elf: b"k",
+            boot: &boot_code,
+            td_hob: TD_HOB,
+            temp_mem: &[TEMP_MEM],
+            options: "",
+        };
         assert_eq!(assemble(&good, &mut vec![0; 0x2_0000]), Ok(0x1_0000));
 
         assert_eq!(refused(&Parts { kernel_elf: b"", ..good }), AssembleError::NoKernel);
@@ -274,8 +322,13 @@ mod tests {
         let mut no_reset = boot_code.clone();
         no_reset[100 + 0x3F0..].fill(0);
         assert_eq!(refused(&Parts { boot: &no_reset, ..good }), AssembleError::NoResetVector);
-        let many = AssembleError::TooManyTempMem { count: 26 };
+        let many = AssembleError::TooManyTempMem { count: 26, most: 25 };
         assert_eq!(refused(&Parts { temp_mem: &[TEMP_MEM; 26], ..good }), many);
+        let many = AssembleError::TooManyTempMem { count: 18, most: 17 };
+        let options = &*"o".repeat(256);
+        assert_eq!(refused(&Parts { temp_mem: &[TEMP_MEM; 18], options, ..good }), many);
+        let broken = AssembleError::Options(OptionsError::NotPrintable { at: 1, byte: b'\n' });
+        assert_eq!(refused(&Parts { options: "a\n", ..good }), broken);
         let huge = vec![1; MAX_IMAGE_SIZE];
         let too_large = AssembleError::TooLarge { size: 0x101_0000 };
         assert_eq!(refused(&Parts { kernel_elf: &huge, ..good }), too_large);
@@ -288,14 +341,18 @@ mod tests {
     #[test]
     fn as_many_temp_mems_as_there_is_room_for_are_taken() {
         let boot = boot(0);
-        let temp_mem: vec::Vec<_> =
-            (0..25).map(|i| RamRange { start: i << 12, len: 4096 }).collect();
-        let parts = Parts { kernel_elf: b"k", boot: &boot, td_hob: TD_HOB, temp_mem: &temp_mem };
-        let mut image = vec![0; 0x1_0000];
-        assemble(&parts, &mut image).unwrap();
-        let metadata = Metadata::parse(&image).unwrap();
-        assert_eq!(metadata.sections().len(), 27);
-        assert_eq!(find_kernel(&image), Ok(&b"k"[..]));
+        for (options, count) in [("", 25), (&*"accept=lazy ".repeat(21), 17)] {
+            let temp_mem: vec::Vec<_> =
+                (0..count).map(|i| RamRange { start: i << 12, len: 4096 }).collect();
+            let temp_mem = &*temp_mem;
+            let parts = Parts { kernel_elf: b"k", boot: &boot, td_hob: TD_HOB, temp_mem, options };
+            let mut image = vec![0; 0x1_0000];
+            assemble(&parts, &mut image).unwrap();
+            let metadata = Metadata::parse(&image).unwrap();
+            assert_eq!(metadata.sections().len(), temp_mem.len() + 2);
+            assert_eq!(find_kernel(&image), Ok(&b"k"[..]));
+            assert_eq!(find_options(&image), Ok(options));
+        }
     }
 
     proptest! {
@@ -306,6 +363,7 @@ mod tests {
             boot_len in 0_usize..70_000,
             hob_pages in 1_u64..4,
             temp_pages in prop::collection::vec(1_u64..5, 0..6),
+            options in "[ -~]{0,256}",
         ) {
             let boot = boot(boot_len);
             let td_hob = RamRange { start: 0x10_0000, len: hob_pages << 12 };
@@ -314,7 +372,8 @@ mod tests {
                 .zip(&temp_pages)
                 .map(|(start, pages)| RamRange { start, len: pages << 12 })
                 .collect();
-            let parts = Parts { kernel_elf: &kernel, boot: &boot, td_hob, temp_mem: &temp_mem };
+            let parts =
+                Parts { kernel_elf: &kernel, boot: &boot, td_hob, temp_mem: &temp_mem, options: &options };
             let size = image_size(&parts).unwrap();
             let mut out = vec![0xCC; size + 10];
             prop_assert_eq!(assemble(&parts, &mut out), Ok(size));

@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::layout::MAX_IMAGE_SIZE;
 use crate::metadata::{MAX_BUILD_MEMORY, MAX_SECTIONS};
+use crate::options::OptionsError;
 use crate::ram::RamRange;
 use crate::section::SectionKind;
 
@@ -33,6 +34,7 @@ pub enum ImageError {
     ResetVectorNotCovered,
     NoKernelEntry,
     KernelOutside { from_end: u32, length: u32 },
+    Options(OptionsError),
     MeasuredTdHob { index: usize },
 }
 
@@ -131,6 +133,7 @@ impl fmt::Display for ImageError {
                 f,
                 "the kernel, {length:#x} bytes starting {from_end:#x} before the end of the image, is empty or not inside it: build the image anew"
             ),
+            Self::Options(error) => write!(f, "{error}: build the image anew"),
             Self::MeasuredTdHob { index } => write!(
                 f,
                 "section {index} is a measured TD_HOB, so the MRTD depends on the VMM's memory map and cannot be computed from the image: clear its attribute bit 0"

@@ -30,12 +30,15 @@
 //! ```text
 //! -0x400  TDVF GUID                        16
 //! -0x3F0  descriptor "TDVF"                16
-//! -0x3E0  section entries                  32 each, at most 27
+//! -0x3E0  section entries                  32 each, at most 27; 19 beside 256 bytes of options
 //!    ⋮    zeros
+//!         options entry, if there are options: text, at most 256 bytes of printable ASCII,
+//!         u16 18 + length of the text, GUID c834c940-a49b-41bf-b9d7-bee3b356a23c
 //! -0x062  kernel entry: u32 offset of the kernel from the image's end, u32 length,
 //!         u16 26, GUID 24c12a57-490e-4387-8635-8cb762dcc018
 //! -0x048  TDX entry: u32 0x3F0, u16 22, GUID e47a6535-984a-4798-865e-4685a7bf8ec2
-//! -0x032  u16 66, length of the table; footer GUID 96b582de-1fb2-45f7-baea-a366c55a082d
+//! -0x032  u16 length of the table: 66, and of the options entry; footer GUID
+//!         96b582de-1fb2-45f7-baea-a366c55a082d
 //! -0x020  zeros
 //! -0x010  reset vector
 //! ```

@@ -11,7 +11,8 @@
 //!
 //! In the order data flows: [`layout`] says where things are, [`assemble()`] puts them there,
 //! [`guid_table`] and [`Metadata`] find them again, [`mrtd`] measures them, [`ram`] and [`hob`]
-//! describe the memory around them, and [`find_kernel`] is what the booted image asks.
+//! describe the memory around them, and [`find_kernel`] and [`find_options`] are what the booted
+//! image asks.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -24,6 +25,7 @@ pub mod kernel_entry;
 pub mod layout;
 pub mod metadata;
 pub mod mrtd;
+pub mod options;
 pub mod ram;
 pub mod section;
 #[cfg(test)]
@@ -34,5 +36,6 @@ pub use error::{ImageError, SectionFault};
 pub use kernel_entry::{KernelPlace, find_kernel};
 pub use metadata::Metadata;
 pub use mrtd::{Mrtd, PageOrder, measure};
+pub use options::{OptionsError, check_options, find_options};
 pub use ram::{RamRange, q35_ram};
 pub use section::{Section, SectionKind};

@@ -83,8 +83,13 @@ pub(crate) fn boot(len: usize) -> Vec<u8> {
 
 /// The image of this kernel and a small boot, laid out as ours is.
 pub(crate) fn assembled(kernel_elf: &[u8]) -> Vec<u8> {
+    assembled_with(kernel_elf, "")
+}
+
+/// The same with options.
+pub(crate) fn assembled_with(kernel_elf: &[u8], options: &str) -> Vec<u8> {
     let boot = boot(5000);
-    let parts = Parts { kernel_elf, boot: &boot, td_hob: TD_HOB, temp_mem: &[TEMP_MEM] };
+    let parts = Parts { kernel_elf, boot: &boot, td_hob: TD_HOB, temp_mem: &[TEMP_MEM], options };
     let mut image = vec![0xCC; image_size(&parts).unwrap()];
     assert_eq!(assemble(&parts, &mut image), Ok(image.len()));
     image

@@ -26,10 +26,13 @@ pub(crate) fn everything(sh: &Shell) -> Result<()> {
 
 /// `td.fd` and the payloads' images, with kernels that were compiled with a profile.
 fn images(profile: &str) -> Result<()> {
-    image::write(&paths::bare_of(profile, bare::KERNEL), &paths::image_of(profile, "td"))?;
+    let write = |kernel: &str, image: &str| {
+        let image = paths::image_of(profile, image);
+        image::write(&paths::bare_of(profile, kernel), image::OPTIONS, &image)
+    };
+    write(bare::KERNEL, "td")?;
     for payload in paths::payloads()? {
-        let image = paths::image_of(profile, &payload);
-        image::write(&paths::bare_of(profile, &payload), &image)?;
+        write(&payload, &payload)?;
     }
     Ok(())
 }

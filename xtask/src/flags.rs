@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use crate::values::{Gpaw, Hex, Size};
+use crate::values::{Gpaw, Hex, OptionText, Size};
 
 xflags::xflags! {
     src "./src/flags.rs"
@@ -24,6 +24,8 @@ xflags::xflags! {
         cmd run {
             /// Boot this TDVF image instead of building target/td/td.fd.
             optional --image file: PathBuf
+            /// Options of the kernel, in one word, instead of `accept=eager`; see the README.
+            optional --append text: OptionText
             /// Memory of the trust domain: 12M (the default) to 2G.
             optional --memory size: Size
             /// Kill QEMU after so many seconds (default: 30).
@@ -47,6 +49,9 @@ xflags::xflags! {
         cmd image {
             /// Kernel ELF file to put into the image instead of our own.
             optional --kernel file: PathBuf
+            /// Options of the kernel, in one word, instead of `accept=eager`, or of none with
+            /// --kernel; see the README.
+            optional --append text: OptionText
             /// Where to write the image.
             optional --output file: PathBuf
         }
@@ -114,6 +119,7 @@ pub enum XtaskCmd {
 #[derive(Debug)]
 pub struct Run {
     pub image: Option<PathBuf>,
+    pub append: Option<OptionText>,
     pub memory: Option<Size>,
     pub timeout: Option<u64>,
     pub qemu: Option<String>,
@@ -128,6 +134,7 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Image {
     pub kernel: Option<PathBuf>,
+    pub append: Option<OptionText>,
     pub output: Option<PathBuf>,
 }
 

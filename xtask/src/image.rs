@@ -14,12 +14,17 @@ use xshell::Shell;
 use crate::strip::strip;
 use crate::{bare, flags};
 
+/// The options that our own kernel gets if nobody says otherwise.
+pub(crate) const OPTIONS: &str = "accept=eager";
+
 pub(crate) fn run(sh: &Shell, flags: &flags::Image) -> Result<ExitCode> {
     let packages = if flags.kernel.is_some() { &bare::TD[..1] } else { &bare::TD[..] };
     bare::build(sh, packages)?;
     let kernel = flags.kernel.clone().unwrap_or_else(|| paths::bare("kernel"));
     let output = flags.output.clone().unwrap_or_else(|| paths::image("td"));
-    let image = write(&kernel, &output)?;
+    let default = if flags.kernel.is_some() { "" } else { OPTIONS };
+    let options = flags.append.as_ref().map_or(default, |text| &*text.0);
+    let image = write(&kernel, options, &output)?;
     println!("image              {}", output.display());
     println!("size               {} bytes", image.len());
     println!("sha256             {}", hex(&Sha256::digest(&image)));
@@ -28,8 +33,8 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Image) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts boot and `kernel` together into the image `output`.
-pub(crate) fn write(kernel: &Path, output: &Path) -> Result<Vec<u8>> {
+/// Puts boot, `kernel` and the text of its options together into the image `output`.
+pub(crate) fn write(kernel: &Path, options: &str, output: &Path) -> Result<Vec<u8>> {
     let boot = bare::flatten(&read(&paths::bare("boot"))?)?;
     let kernel_elf = strip(&read(kernel)?).with_context(|| kernel.display().to_string())?;
     let parts = Parts {
@@ -37,6 +42,7 @@ pub(crate) fn write(kernel: &Path, output: &Path) -> Result<Vec<u8>> {
         boot: &boot,
         td_hob: layout::TD_HOB,
         temp_mem: &[layout::TEMP_MEM],
+        options,
     };
     let mut image = vec![0; image::image_size(&parts)?];
     image::assemble(&parts, &mut image)?;

@@ -1,7 +1,7 @@
 //! `cargo xtask run`: builds, boots, and compares what the witnesses say.
 
 use std::fs::{self, File};
-use std::path::{Display, Path};
+use std::path::{Display, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,6 +22,11 @@ const WATCHDOG_LEAD: Duration = Duration::from_secs(2);
 pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
     let qemu = qemu::ensure(sh, flags.qemu.as_deref())?;
     let options = options(flags);
+    ensure!(
+        flags.image.is_none() || flags.append.is_none(),
+        "--append is for the image that is built here: an --image has its options in it, measured; \
+         make another one with `cargo xtask image --append`"
+    );
     // An image that was given is checked before anything is built.
     let given = flags.image.as_deref().map(td_image::checked).transpose()?;
     let hardware = matches!(options.machine, Machine::Kvm);
@@ -40,9 +45,11 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
     if !packages.is_empty() {
         bare::build(sh, &packages)?;
     }
-    let image = match given {
-        Some(image) => image,
-        None => td_image::write(&paths::bare("kernel"), &options.image)?,
+    let image = if let Some(image) = given {
+        image
+    } else {
+        let text = flags.append.as_ref().map_or(td_image::OPTIONS, |text| &*text.0);
+        td_image::write(&paths::bare("kernel"), text, &options.image)?
     };
     let mrtd = crosscheck::mrtd(&image, PageOrder::Interleaved)?;
 
@@ -73,7 +80,7 @@ fn options(flags: &flags::Run) -> Options {
     let watchdog = timeout.checked_sub(WATCHDOG_LEAD).unwrap_or(timeout / 2);
     Options {
         machine,
-        image: flags.image.clone().unwrap_or_else(|| paths::image("td")),
+        image: flags.image.clone().unwrap_or_else(|| built(flags)),
         memory_bytes: flags.memory.map_or(12 << 20, |size| size.0),
         attributes: flags.attributes.map_or(1 << 28, |bits| bits.0),
         gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
@@ -83,6 +90,12 @@ fn options(flags: &flags::Run) -> Options {
         logs: flags.logs.clone().unwrap_or_else(|| paths::target().join("run")),
         echo: true,
     }
+}
+
+/// The image that is built here. One with other options is another file, so that
+/// `target/td/td.fd` stays what `cargo xtask image` says.
+fn built(flags: &flags::Run) -> PathBuf {
+    paths::image(if flags.append.is_some() { "td-append" } else { "td" })
 }
 
 /// Whether KVM here can run trust domains. [TDVF 3.1]

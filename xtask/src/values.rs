@@ -16,6 +16,10 @@ pub(crate) struct Hex(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gpaw(pub(crate) u8);
 
+/// Options for the image: one short line of printable ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OptionText(pub(crate) String);
+
 /// Less than this cannot hold the kernel and its tables; more than that is not below
 /// the PCI hole, which the emulator does not split around.
 const SIZES: std::ops::RangeInclusive<u64> = 12 << 20..=2 << 30;
@@ -38,6 +42,14 @@ impl FromStr for Size {
             }
             _ => bail!("{text} is not a whole number of MiB between 12M and 2G"),
         }
+    }
+}
+
+impl FromStr for OptionText {
+    type Err = image::OptionsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        image::check_options(text.as_bytes()).map(|text| Self(text.to_owned()))
     }
 }
 
@@ -83,6 +95,17 @@ mod tests {
         assert_eq!("10000000".parse(), Ok(Hex(1 << 28)));
         assert_eq!("0x10000001".parse(), Ok(Hex(1 << 28 | 1)));
         assert!("debug".parse::<Hex>().is_err());
+    }
+
+    #[test]
+    fn options_are_one_short_line_of_ascii() {
+        let text = |text: &str| text.parse::<OptionText>().map(|text| text.0).ok();
+        assert_eq!(text("accept=lazy log=debug").as_deref(), Some("accept=lazy log=debug"));
+        assert_eq!(text("").as_deref(), Some(""));
+        assert!(text(&"x".repeat(256)).is_some());
+        for wrong in ["a\nb", "a\tb", "ä", &"x".repeat(257)] {
+            assert_eq!(text(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -21,8 +21,13 @@ fn good_image() -> Vec<u8> {
     let mut boot = vec![0x90; 0x1_0000];
     let trailer = boot.len() - TRAILER_SIZE;
     boot[trailer..0xFFF0].fill(0);
-    let parts =
-        Parts { kernel_elf: &[0x7F; 100], boot: &boot, td_hob: TD_HOB, temp_mem: &[TEMP_MEM] };
+    let parts = Parts {
+        kernel_elf: &[0x7F; 100],
+        boot: &boot,
+        td_hob: TD_HOB,
+        temp_mem: &[TEMP_MEM],
+        options: "",
+    };
     let mut out = vec![0; image_size(&parts).unwrap()];
     assemble(&parts, &mut out).unwrap();
     out
