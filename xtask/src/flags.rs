@@ -38,6 +38,8 @@ xflags::xflags! {
             optional --gpaw bits: Gpaw
             /// Use the emulator even on a TDX host.
             optional --emulator
+            /// Use TDX hardware, or fail and say what is missing.
+            optional --tdx
             /// Options of the emulated module, in one word; see the README.
             optional --module-options words: String
             /// Where to put the logs instead of target/run.
@@ -86,6 +88,13 @@ xflags::xflags! {
                 optional --qemu command: String
             }
         }
+        /// Says what keeps this machine from starting a trust domain, and what to do.
+        ///
+        /// Exit codes: 0 nothing does, 2 something.
+        cmd doctor {
+            /// QEMU to use: a path, or a command with arguments.
+            optional --qemu command: String
+        }
         /// Checks the rules of the house that clippy cannot.
         cmd tidy {
         }
@@ -112,6 +121,7 @@ pub enum XtaskCmd {
     Test(Test),
     Build(Build),
     Bench(Bench),
+    Doctor(Doctor),
     Tidy(Tidy),
     Ci(Ci),
 }
@@ -126,6 +136,7 @@ pub struct Run {
     pub attributes: Option<Hex>,
     pub gpaw: Option<Gpaw>,
     pub emulator: bool,
+    pub tdx: bool,
     pub module_options: Option<String>,
     pub logs: Option<PathBuf>,
     pub print_command: bool,
@@ -167,6 +178,11 @@ pub struct Calls {
 #[derive(Debug)]
 pub struct Ve {
     pub json: Option<PathBuf>,
+    pub qemu: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Doctor {
     pub qemu: Option<String>,
 }
 

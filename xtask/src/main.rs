@@ -7,6 +7,7 @@ mod bare;
 mod bench;
 mod build;
 mod ci;
+mod doctor;
 mod flags;
 mod image;
 mod qemu;
@@ -42,6 +43,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
             BenchCmd::Calls(flags) => bench::calls(&sh, &flags),
             BenchCmd::Ve(flags) => bench::ve(&sh, &flags),
         },
+        XtaskCmd::Doctor(flags) => Ok(doctor::run(&flags)),
         XtaskCmd::Tidy(_) => tidy::run(),
         XtaskCmd::Ci(flags) => ci::run(&sh, &flags),
     }

@@ -1,18 +1,18 @@
 //! `cargo xtask run`: builds, boots, and compares what the witnesses say.
 
-use std::fs::{self, File};
 use std::path::{Display, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use harness::crosscheck::Kernel;
-use harness::qemu::OLDEST_WITH_TDX;
+use harness::qemu::{DEFAULT, OLDEST_WITH_TDX};
 use harness::verdict::{self, Layer};
 use harness::{Machine, Options, Report, command_line, crosscheck, paths};
 use image::PageOrder;
 use xshell::Shell;
 
+use crate::doctor::{self, Device, Host};
 use crate::{bare, flags, image as td_image, qemu};
 
 /// The VMM's own watchdog ends a run this long before QEMU is killed: it can still
@@ -20,8 +20,13 @@ use crate::{bare, flags, image as td_image, qemu};
 const WATCHDOG_LEAD: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
+    ensure!(!(flags.tdx && flags.emulator), "--tdx and --emulator exclude each other");
+    let hardware = flags.tdx || !flags.emulator && has_tdx();
+    if flags.tdx && !flags.print_command {
+        doctor::require(&Host::here(flags.qemu.as_deref().unwrap_or(DEFAULT)))?;
+    }
     let qemu = qemu::ensure(sh, flags.qemu.as_deref())?;
-    let options = options(flags);
+    let options = options(flags, hardware);
     ensure!(
         flags.image.is_none() || flags.append.is_none(),
         "--append is for the image that is built here: an --image has its options in it, measured; \
@@ -29,9 +34,8 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
     );
     // An image that was given is checked before anything is built.
     let given = flags.image.as_deref().map(td_image::checked).transpose()?;
-    let hardware = matches!(options.machine, Machine::Kvm);
     ensure!(
-        !hardware || qemu.version >= OLDEST_WITH_TDX,
+        !hardware || flags.print_command || qemu.version >= OLDEST_WITH_TDX,
         "this is a TDX host, but QEMU {} cannot use it: {OLDEST_WITH_TDX} can, or add --emulator",
         qemu.version
     );
@@ -70,9 +74,9 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
     Ok(ExitCode::from(conclude(&report, &mrtd, kernel, &options)))
 }
 
-fn options(flags: &flags::Run) -> Options {
+fn options(flags: &flags::Run, hardware: bool) -> Options {
     let timeout = Duration::from_secs(flags.timeout.unwrap_or(30));
-    let machine = if !flags.emulator && has_tdx() {
+    let machine = if hardware {
         Machine::Kvm
     } else {
         Machine::Emulator { module: paths::bare("module"), vmm: paths::bare("vmm") }
@@ -98,11 +102,10 @@ fn built(flags: &flags::Run) -> PathBuf {
     paths::image(if flags.append.is_some() { "td-append" } else { "td" })
 }
 
-/// Whether KVM here can run trust domains. [TDVF 3.1]
+/// Whether KVM here can run trust domains, and this user may. [TDVF 3.1]
 fn has_tdx() -> bool {
-    let parameter = fs::read_to_string("/sys/module/kvm_intel/parameters/tdx");
-    let enabled = parameter.is_ok_and(|text| matches!(text.trim(), "Y" | "1"));
-    enabled && File::options().read(true).write(true).open("/dev/kvm").is_ok()
+    let host = Host::here_without_qemu();
+    host.kvm_has_tdx() && host.device == Device::Opens
 }
 
 /// Says on stderr how it went; the exit code.
