@@ -18,6 +18,8 @@ extern crate std;
 
 extern crate alloc;
 
+pub mod attest;
+pub mod checks;
 pub mod console;
 pub mod counts;
 pub mod debug;
@@ -28,8 +30,8 @@ pub mod io;
 pub mod memory;
 pub mod msr;
 pub mod panic;
-pub mod proof;
 pub mod td;
+pub mod time;
 mod traps;
 pub mod ve;
 

@@ -2,4 +2,4 @@
 #![no_std]
 #![no_main]
 
-kernel::main!(kernel::proof::run);
+kernel::main!(kernel::checks::run);

@@ -1,6 +1,7 @@
 //! Tests that boot: one boot each, with a deadline, judged by the verdict and the logs.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
+mod checks;
 mod conformance_guest;
 mod conformance_host;
 mod differ;
@@ -11,7 +12,6 @@ mod isolation;
 mod no_trust_domain;
 mod options;
 mod profiles;
-mod proof;
 mod rbp;
 mod retries;
 mod seamcall;

@@ -30,7 +30,7 @@ fn witnesses(kernel: &str) -> String {
         echo 'vmm: mrtd {mrtd}' >"$vmm"; echo 'vmm: reclaimed 9 pages, none left' >>"$vmm"
         echo 'module: counts at vp_info 1 ve.30=5 tdcall.1=1' >"$module"
         echo 'module: counts at vp_info 2 ve.30=6 tdcall.1=2' >>"$module"
-        echo 'counts from vp_info to vp_info: {kernel}'; exit 33"#
+        echo '# counts from vp_info to vp_info: {kernel}'; exit 33"#
     )
 }
 
@@ -40,7 +40,7 @@ fn a_run_on_which_all_agree_passes() {
     let (code, stdout, stderr) = run("run-passes", &witnesses("ve.30=1 tdcall.1=1"), &[]);
     assert_eq!(code, 0, "{stderr}");
     // Standard output is the console and nothing else.
-    assert_eq!(stdout, "counts from vp_info to vp_info: ve.30=1 tdcall.1=1\n");
+    assert_eq!(stdout, "# counts from vp_info to vp_info: ve.30=1 tdcall.1=1\n");
     assert!(stderr.contains("kernel = module"), "{stderr}");
     assert!(stderr.contains("reclaimed 9 pages, none left"), "{stderr}");
 }

@@ -13,7 +13,7 @@ use image::{ImageError, PageOrder};
 use crate::Report;
 
 /// The kernel's line: what it counted between its first and its last VP.INFO.
-const KERNEL_COUNTS: &str = "counts from vp_info to vp_info: ";
+const KERNEL_COUNTS: &str = "# counts from vp_info to vp_info: ";
 /// The module's line at the TD's VP.INFO number *n*, which follows.
 const MODULE_COUNTS: &str = "module: counts at vp_info ";
 
@@ -150,7 +150,7 @@ mod tests {
     fn report() -> Report {
         Report {
             exit: Exit::Verdict(0x10),
-            console: "counts from vp_info to vp_info: ve.30=2 tdcall.0=2 tdcall.1=2 tdcall.3=2 \
+            console: "# counts from vp_info to vp_info: ve.30=2 tdcall.0=2 tdcall.1=2 tdcall.3=2 \
                       vmcall.0x1e=2\n"
                 .into(),
             vmm_log: "vmm: mrtd abc\nvmm: reclaimed 77 pages, none left\n".into(),

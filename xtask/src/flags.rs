@@ -15,7 +15,7 @@ xflags::xflags! {
 
     /// Builds, boots and checks tdlet.
     cmd xtask {
-        /// Boots the trust domain and shows its console and the proof.
+        /// Boots the trust domain and shows its console and the checks.
         ///
         /// Uses TDX hardware where there is some, else the emulated TDX module
         /// under QEMU. Exit codes: 0 passed, 1 a check failed, 2 usage,

@@ -11,8 +11,14 @@ use crate::features::Features;
 use crate::seam::Cpu;
 use crate::system::Capabilities;
 
-/// Virtual TSC: 1 GHz, in units of 25 MHz.
-const TSC_FREQUENCY_25MHZ: u16 = 40;
+/// Units of TSC_FREQUENCY that a TD can have: 100 MHz to 10 GHz. [ABI-H 4.1]
+const TSC_UNITS: core::ops::RangeInclusive<u64> = 4..=400;
+/// One unit in ticks a second.
+const TSC_UNIT_HZ: u64 = 25_000_000;
+/// How long the processor's own frequency is measured, each time.
+const MEASURED_NS: u64 = 1_000_000;
+/// Looks at the clock until it counts as stopped.
+const LOOKS: u32 = 100_000;
 /// CPUID(1).EBX bits 23:16: logical processors in the package.
 const LOGICAL_PROCESSORS: u32 = 0xFF << 16;
 /// CPUID(1).ECX: MONITOR and MWAIT.
@@ -44,10 +50,31 @@ pub fn td_params(
         max_vcpus: 1,
         eptp_controls,
         config_flags: (config.flags | gpaw).bits(),
-        tsc_frequency_25mhz: TSC_FREQUENCY_25MHZ,
+        tsc_frequency_25mhz: tsc_frequency_25mhz(cpu),
         cpuid_config: cpuid(config.features, capabilities, cpu),
         ..TdParams::new_zeroed()
     })
+}
+
+/// The processor's own frequency, as KVM has it for a TD: the middle of three measurements, for
+/// this processor may be taken away in the middle of one.
+fn tsc_frequency_25mhz(cpu: &mut dyn Cpu) -> u16 {
+    let mut measured = [(); 3].map(|()| measure(cpu));
+    measured.sort_unstable();
+    let units = (measured[1] + TSC_UNIT_HZ / 2) / TSC_UNIT_HZ;
+    units.clamp(*TSC_UNITS.start(), *TSC_UNITS.end()) as u16
+}
+
+/// Ticks of the time stamp counter in a second, over a short time.
+fn measure(cpu: &mut dyn Cpu) -> u64 {
+    let (start_ns, start) = (cpu.now_ns(), cpu.tsc());
+    for _ in 0..LOOKS {
+        let (passed_ns, ticks) = (cpu.now_ns() - start_ns, cpu.tsc().wrapping_sub(start));
+        if passed_ns >= MEASURED_NS {
+            return (u128::from(ticks) * 1_000_000_000 / u128::from(passed_ns)) as u64;
+        }
+    }
+    0
 }
 
 /// The processor's own CPUID where the VMM may choose, with the topology of the TD, and the
@@ -99,7 +126,13 @@ mod tests {
 
     fn params(text: &str) -> Result<TdParams, Failure> {
         let config = Config::parse(text.as_bytes()).unwrap();
-        td_params(&config, &CAPABILITIES, &mut FakeCpu::default())
+        let mut cpu = FakeCpu { step_ns: 1000, ..FakeCpu::default() };
+        td_params(&config, &CAPABILITIES, &mut cpu)
+    }
+
+    #[test]
+    fn a_clock_that_stands_gives_the_lowest_frequency_there_is() {
+        assert_eq!(tsc_frequency_25mhz(&mut FakeCpu::default()), 4);
     }
 
     #[test]

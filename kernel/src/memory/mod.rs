@@ -111,6 +111,12 @@ impl Memory {
         Device { base: page.start_address(), gpa }
     }
 
+    /// The width of guest-physical addresses.
+    #[must_use]
+    pub fn gpa_width(&self) -> GpaWidth {
+        LAYOUT.get().expect("set by init").width
+    }
+
     /// The guest-physical address of a mapped address, with the SHARED bit of shared memory.
     #[must_use]
     pub fn physical_address(&self, address: u64) -> Option<u64> {

@@ -14,7 +14,7 @@ mod strings;
 
 use abi::ExitReason;
 use abi::leaf::tdg;
-use kernel::{Kernel, Verdict, counts, print, println, proof};
+use kernel::{Kernel, Verdict, checks, counts, print, println};
 
 kernel::main!(run);
 
@@ -23,7 +23,7 @@ fn run(kernel: &mut Kernel) -> Verdict {
     instructions::run(&mut causes, &mut kernel.memory);
     strings::run(&mut causes);
     nesting::run(&mut causes);
-    proof::print_counts();
+    checks::print_counts();
     println!("causes: {} failed", causes.failed);
     if causes.failed == 0 { Verdict::Passed } else { Verdict::CheckFailed }
 }

@@ -5,9 +5,9 @@ use abi::ExitReason;
 use abi::ghci::function;
 use arch::msr;
 use tdcall::ghci::mask;
-use tdcall::guest::VpInfo;
 
-use super::{Expected, Proof, watch};
+use super::step::{Expected, Steps, watch};
+use crate::Kernel;
 use crate::ve::msr::{APIC_BASE, X2APIC_ID, X2APIC_LVT_TIMER};
 
 /// The APIC at its usual address, enabled, in x2APIC mode, of the boot CPU. [SDM3 12.12.1]
@@ -32,22 +32,26 @@ const WRITE: Expected = Expected {
     call: Some((function::WRMSR, mask::WRMSR)),
 };
 
-pub(super) fn check(proof: &mut Proof, vp: &VpInfo) {
-    read(proof, APIC_BASE, APIC_BASE_VALUE);
-    read(proof, X2APIC_ID, u64::from(vp.vcpu_index));
-    write(proof, MASKED_TIMER);
-    read(proof, X2APIC_LVT_TIMER, MASKED_TIMER);
-    write(proof, TIMER_AT_RESET);
+pub(super) fn read(steps: &mut Steps, kernel: &mut Kernel) {
+    rdmsr(steps, APIC_BASE, APIC_BASE_VALUE);
+    rdmsr(steps, X2APIC_ID, u64::from(kernel.vp.vcpu_index));
 }
 
-fn read(proof: &mut Proof, index: u32, wanted: u64) {
+pub(super) fn write(steps: &mut Steps) {
+    wrmsr(steps, MASKED_TIMER);
+    rdmsr(steps, X2APIC_LVT_TIMER, MASKED_TIMER);
+    wrmsr(steps, TIMER_AT_RESET);
+}
+
+fn rdmsr(steps: &mut Steps, index: u32, wanted: u64) {
     // SAFETY: every index here is on the router's list, so the read raises no #GP.
     let (value, seen) = watch(|| unsafe { msr::read(index) });
-    proof.routed(&READ, &seen, value, wanted);
+    steps.routed(&READ, seen, value, wanted);
 }
 
-fn write(proof: &mut Proof, value: u64) {
+fn wrmsr(steps: &mut Steps, value: u64) {
     // SAFETY: the register is on the router's list; a masked timer does nothing.
     let ((), seen) = watch(|| unsafe { msr::write(X2APIC_LVT_TIMER, value) });
-    proof.routed(&WRITE, &seen, seen.last.value, value);
+    let sent = seen.last.value;
+    steps.routed(&WRITE, seen, sent, value);
 }

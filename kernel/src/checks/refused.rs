@@ -9,7 +9,7 @@ use abi::ExitReason;
 use abi::ghci::function;
 use tdcall::ghci::{CacheOperation, mask};
 
-use super::{Expected, Proof, watch};
+use super::step::{Expected, Steps, watch};
 use crate::caught;
 use crate::fault::Fault;
 use crate::msr;
@@ -43,18 +43,32 @@ macro_rules! raised {
     }};
 }
 
-pub(super) fn check(proof: &mut Proof) {
-    refused(proof, "INVD", ExitReason::INVD, GP, || raised!("invd", 0));
-    refused(proof, "VMCALL", ExitReason::VMCALL, UD, || raised!("vmcall", 0));
-    if __cpuid(1).ecx & MONITOR == 0 {
-        let line = 0_u64;
-        let address = (&raw const line).addr() as u64;
-        refused(proof, "MONITOR", ExitReason::MONITOR, UD, || raised!("monitor", address));
-        refused(proof, "MWAIT", ExitReason::MWAIT, UD, || raised!("mwait", 0));
+pub(super) fn invd(steps: &mut Steps) {
+    refused(steps, "INVD", ExitReason::INVD, GP, || raised!("invd", 0));
+}
+
+pub(super) fn vmcall(steps: &mut Steps) {
+    refused(steps, "VMCALL", ExitReason::VMCALL, UD, || raised!("vmcall", 0));
+}
+
+pub(super) fn monitor(steps: &mut Steps) {
+    if monitor_is_native() {
+        return steps.skip("MONITOR is native");
     }
-    control_register(proof);
-    write_back(proof);
-    illegal_interrupt(proof);
+    let line = 0_u64;
+    let address = (&raw const line).addr() as u64;
+    refused(steps, "MONITOR", ExitReason::MONITOR, UD, || raised!("monitor", address));
+}
+
+pub(super) fn mwait(steps: &mut Steps) {
+    if monitor_is_native() {
+        return steps.skip("MWAIT is native");
+    }
+    refused(steps, "MWAIT", ExitReason::MWAIT, UD, || raised!("mwait", 0));
+}
+
+fn monitor_is_native() -> bool {
+    __cpuid(1).ecx & MONITOR != 0
 }
 
 fn expected(cause: &'static str, reason: ExitReason) -> Expected {
@@ -62,39 +76,39 @@ fn expected(cause: &'static str, reason: ExitReason) -> Expected {
 }
 
 fn refused(
-    proof: &mut Proof,
+    steps: &mut Steps,
     cause: &'static str,
     reason: ExitReason,
     vector: u64,
     act: impl FnOnce() -> u64,
 ) {
     let (raised, seen) = watch(act);
-    proof.routed(&expected(cause, reason), &seen, raised, vector);
+    steps.routed(&expected(cause, reason), seen, raised, vector);
 }
 
 /// MOV of RAX to CR4: the qualification is the register's number.
-fn control_register(proof: &mut Proof) {
+pub(super) fn control_register(steps: &mut Steps) {
     let cr4: u64;
     // SAFETY: reading CR4 has no effect.
     unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nostack)) };
     let (raised, seen) = watch(|| raised!("mov cr4, rax", cr4 & !MACHINE_CHECK));
     let expected =
         Expected { qualification: (4, u64::MAX), ..expected("MOV CR4", ExitReason::CR_ACCESS) };
-    proof.routed(&expected, &seen, raised, GP);
+    steps.routed(&expected, seen, raised, GP);
 }
 
 /// The host may flush or not; asked without the exception, it says which.
-fn write_back(proof: &mut Proof) {
+pub(super) fn write_back(steps: &mut Steps) {
     let is_done = Td.wbinvd(CacheOperation::WriteBackInvalidate).is_ok();
     let (raised, seen) = watch(|| raised!("wbinvd", 0));
     let call = is_done.then_some((function::WBINVD, mask::WBINVD));
     let expected = Expected { call, ..expected("WBINVD", ExitReason::WBINVD) };
-    proof.routed(&expected, &seen, raised, if is_done { 0 } else { GP });
+    steps.routed(&expected, seen, raised, if is_done { 0 } else { GP });
 }
 
 /// The exception comes behind the WRMSR; the error is in the register after the next write
 /// to it.
-fn illegal_interrupt(proof: &mut Proof) {
+pub(super) fn illegal_interrupt(steps: &mut Steps) {
     let write = |index, value| {
         // SAFETY: an illegal vector interrupts nobody; the error register takes 0.
         unsafe { msr::write(index, value) }.is_ok()
@@ -105,5 +119,5 @@ fn illegal_interrupt(proof: &mut Proof) {
         qualification: (SELF_IPI_OFFSET, u64::MAX),
         ..expected("SELFIPI", ExitReason::APIC_WRITE)
     };
-    proof.routed(&expected, &seen, errors, SEND_ILLEGAL_VECTOR);
+    steps.routed(&expected, seen, errors, SEND_ILLEGAL_VECTOR);
 }

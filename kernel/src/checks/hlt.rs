@@ -5,10 +5,10 @@ use abi::ExitReason;
 use abi::ghci::function;
 use tdcall::ghci::mask;
 
-use super::{Expected, Proof, watch};
+use super::step::{Expected, Steps, watch};
 use crate::interrupts;
 
-pub(super) fn check(proof: &mut Proof) {
+pub(super) fn interrupted(steps: &mut Steps) {
     let before = interrupts::self_ipis();
     let ((), seen) = watch(interrupts::halt_until_own_interrupt);
     let taken = interrupts::self_ipis() - before;
@@ -21,5 +21,5 @@ pub(super) fn check(proof: &mut Proof) {
     };
     // The result is the number of interrupts; the host was told that they are not blocked.
     let unblocked = if seen.last.value == 0 { taken } else { u64::MAX };
-    proof.routed(&expected, &seen, unblocked, 1);
+    steps.routed(&expected, seen, unblocked, 1);
 }

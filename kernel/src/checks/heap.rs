@@ -3,13 +3,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Proof;
+use super::step::Steps;
 use crate::memory::Heap;
 
 /// Numbers in the vector, which grows and so is moved several times.
 const NUMBERS: u64 = 3000;
 
-pub(super) fn check(proof: &mut Proof) {
+pub(super) fn blocks(steps: &mut Steps) {
     let before = Heap.used_bytes();
     let boxed = Box::new(0x1234_u64);
     let mut numbers = Vec::new();
@@ -22,9 +22,7 @@ pub(super) fn check(proof: &mut Proof) {
     let used = Heap.used_bytes() - before;
     let is_kept = sum == (NUMBERS - 1) * NUMBERS * (2 * NUMBERS - 1) / 6 && *boxed == 0x1234;
     drop((numbers, boxed));
-    let is_free_again = Heap.used_bytes() == before;
-    proof.note(
-        format_args!("heap    {} KiB, {used} bytes used and freed, sum {sum}", Heap.bytes() >> 10),
-        in_heap && used >= 8 * NUMBERS as usize && is_kept && is_free_again,
-    );
+    steps.holds("blocks lie in the heap", in_heap && used >= 8 * NUMBERS as usize);
+    steps.holds("blocks keep what is in them", is_kept);
+    steps.equal("bytes in use afterwards", Heap.used_bytes() as u64, before as u64);
 }

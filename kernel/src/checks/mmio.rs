@@ -7,8 +7,9 @@ use abi::ExitReason;
 use abi::ghci::function;
 use tdcall::ghci::mask;
 
-use super::{Expected, PATTERN, Proof, watch};
-use crate::Memory;
+use super::step::{Expected, PATTERN, Steps, watch};
+use crate::Kernel;
+use crate::memory::Device;
 
 /// Where every PC has its IOAPIC.
 const IOAPIC: u64 = 0xFEC0_0000;
@@ -28,38 +29,64 @@ const NEGATIVE: u32 = 0xBE;
 const READ: u64 = 1;
 const WRITE: u64 = 2;
 
-pub(super) fn check(proof: &mut Proof, memory: &mut Memory) {
-    let device = memory.map_device(IOAPIC);
-    let (page, window) = (device.register(0), device.register(WINDOW));
-    let mut check = Check { proof, gpa: device.gpa.bits() };
-
-    check.write("MMIO W", 0, VERSION.into(), || store(page, VERSION));
-    check.read("MMIO R", WINDOW, VERSION_VALUE, || load(window));
-    check.write("MMIO W", 0, LAST_ENTRY.into(), || store_immediate(page));
-    check.write("MMIO W", WINDOW, MASKED_ENTRY, || store(window, MASKED_ENTRY as u32));
-    check.read("MMIO R", WINDOW, MASKED_ENTRY, || load(window));
-    check.write("MOV AH", 0, NEGATIVE.into(), || store_high_byte(page));
-    check.read("MOV AL", 0, PATTERN & !0xFF | u64::from(NEGATIVE), || load_byte(page));
-    check.read("MOVZX", 0, NEGATIVE.into(), || load_zero_extended(page));
-    check.read("MOVSX", 0, u64::from(NEGATIVE) | !0xFF, || load_sign_extended(page));
+/// Whole registers.
+pub(super) fn dword(steps: &mut Steps, kernel: &mut Kernel) {
+    let mut ioapic = Ioapic::new(steps, kernel);
+    let (page, window) = (ioapic.page(), ioapic.window());
+    ioapic.write("MMIO W", 0, VERSION.into(), || store(page, VERSION));
+    ioapic.read("MMIO R", WINDOW, VERSION_VALUE, || load(window));
+    ioapic.write("MMIO W", 0, LAST_ENTRY.into(), || store_immediate(page));
+    ioapic.write("MMIO W", WINDOW, MASKED_ENTRY, || store(window, MASKED_ENTRY as u32));
+    ioapic.read("MMIO R", WINDOW, MASKED_ENTRY, || load(window));
 }
 
-struct Check<'a> {
-    proof: &'a mut Proof,
-    gpa: u64,
+/// Bytes, of AH and of AL.
+pub(super) fn byte(steps: &mut Steps, kernel: &mut Kernel) {
+    let mut ioapic = Ioapic::new(steps, kernel);
+    let page = ioapic.page();
+    ioapic.write("MOV AH", 0, NEGATIVE.into(), || store_high_byte(page));
+    ioapic.read("MOV AL", 0, PATTERN & !0xFF | u64::from(NEGATIVE), || load_byte(page));
 }
 
-impl Check<'_> {
+/// Bytes that fill a register.
+pub(super) fn extended(steps: &mut Steps, kernel: &mut Kernel) {
+    let mut ioapic = Ioapic::new(steps, kernel);
+    let page = ioapic.page();
+    ioapic.write("MOV AH", 0, NEGATIVE.into(), || store_high_byte(page));
+    ioapic.read("MOVZX", 0, NEGATIVE.into(), || load_zero_extended(page));
+    ioapic.read("MOVSX", 0, u64::from(NEGATIVE) | !0xFF, || load_sign_extended(page));
+}
+
+/// The IOAPIC, and where what happens there is noted.
+struct Ioapic<'a> {
+    steps: &'a mut Steps,
+    device: Device,
+}
+
+impl<'a> Ioapic<'a> {
+    fn new(steps: &'a mut Steps, kernel: &mut Kernel) -> Self {
+        Self { steps, device: kernel.memory.map_device(IOAPIC) }
+    }
+
+    fn page(&self) -> *mut u32 {
+        self.device.register(0)
+    }
+
+    fn window(&self) -> *mut u32 {
+        self.device.register(WINDOW)
+    }
+
     fn read(&mut self, cause: &'static str, at: u16, wanted: u64, act: impl FnOnce() -> u64) {
         let (value, seen) = watch(act);
         let expected = self.expected(cause, at, READ, mask::MMIO_READ);
-        self.proof.routed(&expected, &seen, value, wanted);
+        self.steps.routed(&expected, seen, value, wanted);
     }
 
     fn write(&mut self, cause: &'static str, at: u16, wanted: u64, act: impl FnOnce()) {
         let ((), seen) = watch(act);
         let expected = self.expected(cause, at, WRITE, mask::MMIO_WRITE);
-        self.proof.routed(&expected, &seen, seen.last.value, wanted);
+        let sent = seen.last.value;
+        self.steps.routed(&expected, seen, sent, wanted);
     }
 
     fn expected(&self, cause: &'static str, at: u16, access: u64, mask: u64) -> Expected {
@@ -67,7 +94,7 @@ impl Check<'_> {
             cause,
             reason: ExitReason::EPT_VIOLATION,
             qualification: (access, READ | WRITE),
-            gpa: Some(self.gpa + u64::from(at)),
+            gpa: Some(self.device.gpa.bits() + u64::from(at)),
             call: Some((function::MMIO, mask)),
         }
     }

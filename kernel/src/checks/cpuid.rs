@@ -6,7 +6,7 @@ use abi::ExitReason;
 use abi::ghci::function;
 use tdcall::ghci::mask;
 
-use super::{Expected, Proof, watch};
+use super::step::{Expected, Steps, watch};
 use crate::td::{Td, Tdcall};
 
 /// The hypervisor's first leaf: EAX is its last.
@@ -14,21 +14,24 @@ const HYPERVISOR: u32 = 0x4000_0000;
 /// Power management: the module leaves it to the guest, which has none. [ABI-G 9]
 const POWER: u32 = 6;
 
-pub(super) fn check(proof: &mut Proof) {
+const ASKED: Expected = Expected {
+    cause: "CPUID",
+    reason: ExitReason::CPUID,
+    qualification: (0, u64::MAX),
+    gpa: None,
+    call: Some((function::CPUID, mask::CPUID)),
+};
+
+pub(super) fn host(steps: &mut Steps) {
     // The same question, asked without the exception.
     let direct = Td.cpuid(HYPERVISOR, 0).map_or(0, |values| values[0]);
     let (values, seen) = watch(|| __cpuid_count(HYPERVISOR, 0));
-    let expected = Expected {
-        cause: "CPUID",
-        reason: ExitReason::CPUID,
-        qualification: (0, u64::MAX),
-        gpa: None,
-        call: Some((function::CPUID, mask::CPUID)),
-    };
     let in_range = direct.clamp(HYPERVISOR, 0x4FFF_FFFF);
-    proof.routed(&expected, &seen, u64::from(values.eax), u64::from(in_range));
+    steps.routed(&ASKED, seen, u64::from(values.eax), u64::from(in_range));
+}
 
+pub(super) fn local(steps: &mut Steps) {
     let (values, seen) = watch(|| __cpuid_count(POWER, 0));
     let any = values.eax | values.ebx | values.ecx | values.edx;
-    proof.routed(&Expected { call: None, ..expected }, &seen, u64::from(any), 0);
+    steps.routed(&Expected { call: None, ..ASKED }, seen, u64::from(any), 0);
 }

@@ -7,7 +7,7 @@ use abi::ghci::function;
 use abi::{ExitReason, IoWidth};
 use tdcall::ghci::mask;
 
-use super::{Expected, PATTERN, Proof, watch};
+use super::step::{Expected, PATTERN, Steps, watch};
 use crate::exit::{PCI_ADDRESS, PCI_DATA};
 
 /// COM1's scratch register: a byte without effect.
@@ -54,36 +54,45 @@ fn out_post(rax: u64) {
     unsafe { asm!("out 0x80, al", in("rax") rax, options(nostack, preserves_flags)) };
 }
 
-pub(super) fn check(proof: &mut Proof) {
-    let byte = 0x5A;
-    write(proof, "OUT 8", (SCRATCH, IoWidth::Byte), 0, byte, out8);
-    read(proof, "IN 8", (SCRATCH, IoWidth::Byte), PATTERN & !0xFF | byte, in8);
-    write(proof, "OUT imm", (POST, IoWidth::Byte), 1 << 6, byte, |_, rax| out_post(rax));
+/// A value for the low byte.
+const BYTE: u64 = 0x5A;
 
-    write(proof, "OUT 32", (PCI_ADDRESS, IoWidth::Dword), 0, HOST_BRIDGE, out32);
-    read(proof, "IN 32", (PCI_DATA, IoWidth::Dword), HOST_BRIDGE_ID, in32);
+pub(super) fn byte(steps: &mut Steps) {
+    write(steps, "OUT 8", (SCRATCH, IoWidth::Byte), 0, BYTE, out8);
+    read(steps, "IN 8", (SCRATCH, IoWidth::Byte), PATTERN & !0xFF | BYTE, in8);
+}
 
+pub(super) fn word(steps: &mut Steps) {
     let word = 0xA5C3;
     out32(PCI_ADDRESS, SCRATCHPAD);
-    write(proof, "OUT 16", (PCI_DATA, IoWidth::Word), 0, word, out16);
-    read(proof, "IN 16", (PCI_DATA, IoWidth::Word), PATTERN & !0xFFFF | word, in16);
+    write(steps, "OUT 16", (PCI_DATA, IoWidth::Word), 0, word, out16);
+    read(steps, "IN 16", (PCI_DATA, IoWidth::Word), PATTERN & !0xFFFF | word, in16);
     out32(PCI_DATA, 0);
-    strings(proof);
+}
+
+pub(super) fn dword(steps: &mut Steps) {
+    write(steps, "OUT 32", (PCI_ADDRESS, IoWidth::Dword), 0, HOST_BRIDGE, out32);
+    read(steps, "IN 32", (PCI_DATA, IoWidth::Dword), HOST_BRIDGE_ID, in32);
+}
+
+pub(super) fn immediate(steps: &mut Steps) {
+    write(steps, "OUT imm", (POST, IoWidth::Byte), 1 << 6, BYTE, |_, rax| out_post(rax));
 }
 
 /// Three bytes to the scratch register, which keeps the last; then that one back.
-fn strings(proof: &mut Proof) {
+pub(super) fn strings(steps: &mut Steps) {
     let form = 1 << 4 | 1 << 5;
     let sent = [0x11_u8, 0x22, 0x33];
     let (left, seen) = watch(|| rep_outs(&sent));
     let access = (SCRATCH, IoWidth::Byte);
     let expected_out = expected("REP OUT", access, form, mask::IO_WRITE);
-    proof.routed(&expected_out, &seen, seen.last.value.wrapping_sub(left), sent.len() as u64);
+    let gone = seen.last.value.wrapping_sub(left);
+    steps.routed(&expected_out, seen, gone, sent.len() as u64);
 
     let mut received = [0_u8];
     let ((), seen) = watch(|| ins(&mut received));
     let expected_in = expected("INS", access, 1 << 3 | 1 << 4, mask::IO_READ);
-    proof.routed(&expected_in, &seen, received[0].into(), sent[2].into());
+    steps.routed(&expected_in, seen, received[0].into(), sent[2].into());
 }
 
 /// REP OUTSB; what RCX holds afterwards.
@@ -108,7 +117,7 @@ fn ins(byte: &mut [u8; 1]) {
 
 /// The upper bits of RAX are loaded too: the host must see none of them.
 fn write(
-    proof: &mut Proof,
+    steps: &mut Steps,
     cause: &'static str,
     access: (u16, IoWidth),
     form: u64,
@@ -118,11 +127,12 @@ fn write(
     let rax = PATTERN & !access.1.mask() | value;
     let ((), seen) = watch(|| out(access.0, rax));
     let expected = expected(cause, access, form, mask::IO_WRITE);
-    proof.routed(&expected, &seen, seen.last.value, value);
+    let sent = seen.last.value;
+    steps.routed(&expected, seen, sent, value);
 }
 
 fn read(
-    proof: &mut Proof,
+    steps: &mut Steps,
     cause: &'static str,
     access: (u16, IoWidth),
     wanted: u64,
@@ -130,7 +140,7 @@ fn read(
 ) {
     let (rax, seen) = watch(|| input(access.0, PATTERN));
     let expected = expected(cause, access, 1 << 3, mask::IO_READ);
-    proof.routed(&expected, &seen, rax, wanted);
+    steps.routed(&expected, seen, rax, wanted);
 }
 
 /// The qualification by the manual's table: size - 1, direction and form, port. [ABI-G 5]
