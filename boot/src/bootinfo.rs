@@ -22,16 +22,16 @@ const _: () = assert!(align_of::<BootInfo>() == 8 && align_of::<MemoryRegion>() 
 // A pointer, then a length, by its repr(C); a test reads both back.
 const _: () = assert!(size_of::<MemoryRegions>() == 16);
 
-/// Bytes that boot information takes if there are `ranges` ranges of memory: the used
-/// part can split free memory in three.
+/// Bytes that boot information takes if there are `ranges` ranges of memory: each can be
+/// accepted in part, and the used part can split free memory in three.
 #[must_use]
 pub const fn size(ranges: usize) -> usize {
-    REGIONS_OFFSET + (ranges + 2) * size_of::<MemoryRegion>()
+    REGIONS_OFFSET + (2 * ranges + 2) * size_of::<MemoryRegion>()
 }
 
-/// Calls `emit` with the map of memory, ascending: memory of our own and frames below
-/// `used_end` belong to the boot loader, other accepted memory is free, the first MiB of it
-/// too. Neighbours of one kind are joined.
+/// Calls `emit` with the map of memory, ascending: memory of our own and accepted memory
+/// below `used_end` belong to the boot loader, other accepted memory is free, the first MiB
+/// of it too, and what is not accepted is called so. Neighbours of one kind are joined.
 pub fn for_each_region(ranges: &[Range], used_end: u64, emit: &mut dyn FnMut(MemoryRegion)) {
     let mut pending = MemoryRegion::empty();
     let mut add = |start: u64, end: u64, kind: MemoryRegionKind| {
@@ -50,12 +50,13 @@ pub fn for_each_region(ranges: &[Range], used_end: u64, emit: &mut dyn FnMut(Mem
     for &Range { start, end, state } in ranges {
         match state {
             State::Own => add(start, end, MemoryRegionKind::Bootloader),
-            State::Unaccepted => add(start, end, MemoryRegionKind::UnknownUefi(EFI_UNACCEPTED)),
-            State::Accepted => {
+            State::Free { accepted_end } => {
                 let used_end = used_end.max(FRAMES_START);
-                add(start, end.min(FRAMES_START), MemoryRegionKind::Usable);
-                add(start.max(FRAMES_START), end.min(used_end), MemoryRegionKind::Bootloader);
-                add(start.max(used_end), end, MemoryRegionKind::Usable);
+                let used_from = start.max(FRAMES_START);
+                add(start, accepted_end.min(FRAMES_START), MemoryRegionKind::Usable);
+                add(used_from, accepted_end.min(used_end), MemoryRegionKind::Bootloader);
+                add(start.max(used_end), accepted_end, MemoryRegionKind::Usable);
+                add(accepted_end, end, MemoryRegionKind::UnknownUefi(EFI_UNACCEPTED));
             }
         }
     }
@@ -112,7 +113,11 @@ mod tests {
     }
 
     const fn free(start: u64, end: u64) -> Range {
-        Range { start, end, state: State::Accepted }
+        accepted_to(end, start, end)
+    }
+
+    const fn accepted_to(accepted_end: u64, start: u64, end: u64) -> Range {
+        Range { start, end, state: State::Free { accepted_end } }
     }
 
     const fn region(start: u64, end: u64, kind: MemoryRegionKind) -> MemoryRegion {
@@ -155,9 +160,23 @@ mod tests {
 
     #[test]
     fn memory_that_is_left_unaccepted_is_called_so() {
-        let ranges = [Range { start: 0, end: 0x1000, state: State::Unaccepted }];
-        let expected = region(0, 0x1000, MemoryRegionKind::UnknownUefi(15));
-        assert_eq!(regions(&ranges, FRAMES_START), [expected]);
+        let unaccepted = MemoryRegionKind::UnknownUefi(15);
+        let ranges = [accepted_to(0, 0, 0x1000)];
+        assert_eq!(regions(&ranges, FRAMES_START), [region(0, 0x1000, unaccepted)]);
+        let ranges = [
+            accepted_to(0x20_0000, 0, 0x80_0000),
+            own(0x80_0000, 0x81_2000),
+            accepted_to(0x81_2000, 0x81_2000, 0x400_0000),
+        ];
+        let expected = [
+            region(0, 0x10_0000, MemoryRegionKind::Usable),
+            region(0x10_0000, 0x18_0000, MemoryRegionKind::Bootloader),
+            region(0x18_0000, 0x20_0000, MemoryRegionKind::Usable),
+            region(0x20_0000, 0x80_0000, unaccepted),
+            region(0x80_0000, 0x81_2000, MemoryRegionKind::Bootloader),
+            region(0x81_2000, 0x400_0000, unaccepted),
+        ];
+        assert_eq!(regions(&ranges, 0x18_0000), expected);
     }
 
     #[test]
@@ -182,14 +201,19 @@ mod tests {
         #[test]
         fn regions_keep_every_byte_and_fit_their_room(
             cuts in prop::collection::btree_set(0_u64..4096, 2..60),
-            states in prop::collection::vec(0_usize..4, 60),
+            states in prop::collection::vec((0_u8..6, 0_u64..4096), 60),
             used in 0_u64..4096,
         ) {
-            const STATES: [State; 3] = [State::Own, State::Unaccepted, State::Accepted];
             let cuts: Vec<_> = cuts.into_iter().map(|page| page << 12).collect();
-            let ranges: Vec<_> = cuts.windows(2).zip(states).filter_map(|(cut, state)| {
-                let state = *STATES.get(state)?;
-                Some(Range { start: cut[0], end: cut[1], state })
+            let ranges: Vec<_> = cuts.windows(2).zip(states).filter_map(|(cut, (kind, part))| {
+                let (start, end) = (cut[0], cut[1]);
+                match kind {
+                    0 => None,
+                    1 => Some(own(start, end)),
+                    2 => Some(free(start, end)),
+                    3 => Some(accepted_to(start, start, end)),
+                    _ => Some(accepted_to((start + (part << 12)).min(end), start, end)),
+                }
             }).collect();
             let regions = regions(&ranges, used << 12);
             prop_assert!(REGIONS_OFFSET + size_of_val(&regions[..]) <= size(ranges.len()));
@@ -198,11 +222,13 @@ mod tests {
                 let range = ranges.iter().find(|r| (r.start..r.end).contains(&page));
                 let kind = range.map(|range| match range.state {
                     State::Own => MemoryRegionKind::Bootloader,
-                    State::Unaccepted => MemoryRegionKind::UnknownUefi(15),
-                    State::Accepted if (FRAMES_START..used << 12).contains(&page) => {
+                    State::Free { accepted_end } if page >= accepted_end => {
+                        MemoryRegionKind::UnknownUefi(15)
+                    }
+                    State::Free { .. } if (FRAMES_START..used << 12).contains(&page) => {
                         MemoryRegionKind::Bootloader
                     }
-                    State::Accepted => MemoryRegionKind::Usable,
+                    State::Free { .. } => MemoryRegionKind::Usable,
                 });
                 let found = regions.iter().find(|r| (r.start..r.end).contains(&page));
                 prop_assert_eq!(found.map(|region| region.kind), kind);

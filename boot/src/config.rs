@@ -11,7 +11,8 @@ const SECTION: &str = ".bootloader-config";
 /// Reads and checks the kernel's configuration.
 ///
 /// The frame buffer's mapping and size are not looked at: a trust domain has none, and the
-/// contract lets the loader say so.
+/// contract lets the loader say so. Nor is the RAM disk's: the kernel's options, which are in
+/// its place, are where the image has them.
 ///
 /// # Errors
 /// There is none, or it asks for what boot does not do.

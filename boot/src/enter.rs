@@ -6,20 +6,14 @@
 
 use core::arch::naked_asm;
 
-use boot::frame::Frame;
 use boot::launch::Entry;
-
-/// The page with the last code and the GDT.
-pub(crate) fn page() -> Frame {
-    Frame::containing(switch as *const () as u64)
-}
 
 /// Starts the kernel.
 pub(crate) fn kernel(entry: Entry) -> ! {
     let Entry { page_table, stack_top, start, boot_info } = entry;
-    // SAFETY: `prepare` built the tables, with `page()` mapped at its own address, the
-    // stack and the boot information in them, and `start` as code. Nothing of this address
-    // space is used again.
+    // SAFETY: `prepare` built the tables, with the stack and the boot information in them,
+    // `start` as code, and the image's last page, where `boot.ld` puts `switch`, mapped at its
+    // own address. Nothing of this address space is used again.
     unsafe { switch(boot_info, page_table.address(), stack_top, start) }
 }
 
@@ -29,8 +23,8 @@ pub(crate) fn kernel(entry: Entry) -> ! {
 /// that it does not map), RBP 0, and a zero return address.
 ///
 /// # Safety
-/// RSI maps [`page`] at its own address and executable, RDX as the end of a stack, RCX as
-/// code that takes RDI and does not return.
+/// RSI maps the image's last page at its own address and executable, RDX as the end of a
+/// stack, RCX as code that takes RDI and does not return.
 #[unsafe(naked)]
 #[unsafe(link_section = ".start.enter")]
 unsafe extern "sysv64" fn switch(info: u64, table: u64, stack_top: u64, start: u64) -> ! {

@@ -8,6 +8,7 @@ use tdcall::accept::AcceptError;
 
 use crate::config::ConfigError;
 use crate::elf::ElfError;
+use crate::options::OptionError;
 use crate::paging::MapError;
 use crate::ram::RamError;
 use crate::start::StartError;
@@ -25,6 +26,8 @@ pub enum BootError {
     Accept(AcceptError),
     /// The image's maker: the kernel is not there.
     Image(ImageError),
+    /// The image's maker: options that cannot be.
+    Option(OptionError<'static>),
     /// The kernel's maker: not a usable ELF file.
     Elf(ElfError),
     /// The kernel's maker: asks for what cannot be given.
@@ -41,6 +44,7 @@ impl fmt::Display for BootError {
             Self::Ram(error) => write!(f, "TD HOB: {error}"),
             Self::Accept(error) => error.fmt(f),
             Self::Image(error) => write!(f, "image: {error}"),
+            Self::Option(error) => write!(f, "options: {error}"),
             Self::Elf(error) => write!(f, "kernel: {error}"),
             Self::Config(error) => write!(f, "kernel configuration: {error}"),
             Self::Map(error) => write!(f, "kernel mapping: {error}"),
@@ -66,7 +70,17 @@ from! {
     Ram(RamError),
     Accept(AcceptError),
     Image(ImageError),
+    Option(OptionError<'static>),
     Elf(ElfError),
     Config(ConfigError),
-    Map(MapError),
+}
+
+impl From<MapError> for BootError {
+    fn from(error: MapError) -> Self {
+        match error {
+            // Not the kernel's maker: it is the VMM's memory.
+            MapError::Accept(error) => Self::Accept(error),
+            error => Self::Map(error),
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! Frames: pages of physical memory, given out once, from low to high.
 //!
 //! The first MiB is left alone, as the reference loader does: it stays free for a kernel
-//! that wants it. [TDVF 8.4] What is given out comes from memory that boot accepted, and
-//! lies where boot's own page tables map it (see `entry.S`).
+//! that wants it. [TDVF 8.4] What is given out lies where boot's own page tables map it (see
+//! `entry.S`), and is accepted, at the latest now.
 
 use abi::PAGE_SIZE;
+use tdcall::accept::Accepted;
 
+use crate::accept::Acceptor;
 use crate::paging::MapError;
 use crate::ram::{RamList, State};
 
@@ -41,23 +43,25 @@ pub trait FrameMemory {
 }
 
 /// Gives out frames.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Frames<'a> {
-    ram: &'a RamList,
+    ram: &'a mut RamList,
+    acceptor: Acceptor<'a>,
     next: u64,
 }
 
 impl<'a> Frames<'a> {
-    /// Frames of the accepted memory of `ram`.
+    /// Frames of the free memory of `ram`. What is not accepted when it is needed, `acceptor`
+    /// accepts then, in whole units: the start of a range before its end.
     #[must_use]
-    pub const fn new(ram: &'a RamList) -> Self {
-        Self { ram, next: FRAMES_START }
+    pub const fn new(ram: &'a mut RamList, acceptor: Acceptor<'a>) -> Self {
+        Self { ram, acceptor, next: FRAMES_START }
     }
 
     /// A frame, zero.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or it cannot be accepted.
     pub fn one(&mut self) -> Result<Frame, MapError> {
         self.run(1)
     }
@@ -65,13 +69,14 @@ impl<'a> Frames<'a> {
     /// `count` frames in a row, zero; the first of them.
     ///
     /// # Errors
-    /// There are none.
+    /// There are none, or they cannot be accepted.
     pub fn run(&mut self, count: u64) -> Result<Frame, MapError> {
         let bytes = count.checked_mul(PAGE_SIZE).ok_or(MapError::NoMemory)?;
-        for range in self.ram.ranges().iter().filter(|range| range.state == State::Accepted) {
+        for range in self.ram.ranges_mut().iter_mut().filter(|range| range.state != State::Own) {
             let start = range.start.max(self.next);
             let end = range.end.min(FRAMES_END);
             if end.checked_sub(start).is_some_and(|room| room >= bytes) {
+                self.acceptor.accept(range, start + bytes)?;
                 self.next = start + bytes;
                 return Ok(Frame(start));
             }
@@ -81,8 +86,14 @@ impl<'a> Frames<'a> {
 
     /// The memory that frames came from. Used are those below [`Self::next`].
     #[must_use]
-    pub const fn ram(&self) -> &'a RamList {
+    pub const fn ram(&self) -> &RamList {
         self.ram
+    }
+
+    /// What was accepted for frames.
+    #[must_use]
+    pub const fn accepted(&self) -> Accepted {
+        self.acceptor.total()
     }
 
     /// Everything from [`FRAMES_START`] up to here is taken.
@@ -94,24 +105,34 @@ impl<'a> Frames<'a> {
 
 #[cfg(test)]
 mod tests {
+    use abi::GpaWidth;
+    use tdcall::accept::AcceptError;
+
     use super::*;
-    use crate::testing::accepted;
+    use crate::testing::{Module, accepted, unaccepted};
+
+    fn frames<'a>(ram: &'a mut RamList, module: &'a mut Module) -> Frames<'a> {
+        Frames::new(ram, Acceptor::new(module, GpaWidth::Bits48))
+    }
 
     #[test]
     fn frames_come_from_accepted_memory_above_the_first_mebibyte() {
-        let ram = accepted(&[(0, 0x10_1000), (0x20_0000, 0x3000)]);
-        let mut frames = Frames::new(&ram);
+        let mut ram = accepted(&[(0, 0x10_1000), (0x20_0000, 0x3000)]);
+        let mut module = Module::default();
+        let mut frames = frames(&mut ram, &mut module);
         assert_eq!(frames.next(), FRAMES_START);
         let given: std::vec::Vec<_> =
             core::iter::from_fn(|| frames.one().ok()).map(Frame::address).collect();
         assert_eq!(given, [0x10_0000, 0x20_0000, 0x20_1000, 0x20_2000]);
         assert_eq!(frames.next(), 0x20_3000);
+        assert_eq!(frames.accepted(), Accepted::default());
     }
 
     #[test]
     fn a_run_lies_in_one_piece_and_leaves_no_frame_behind() {
-        let ram = accepted(&[(0, 0x10_2000), (0x20_0000, 0x5000)]);
-        let mut frames = Frames::new(&ram);
+        let mut ram = accepted(&[(0, 0x10_2000), (0x20_0000, 0x5000)]);
+        let mut module = Module::default();
+        let mut frames = frames(&mut ram, &mut module);
         assert_eq!(frames.run(3), Ok(Frame(0x20_0000)));
         assert_eq!(frames.one(), Ok(Frame(0x20_3000)));
         assert_eq!(frames.run(2), Err(MapError::NoMemory));
@@ -120,7 +141,35 @@ mod tests {
 
     #[test]
     fn our_own_memory_and_what_boot_cannot_reach_is_not_given_out() {
-        let ram = accepted(&[(3 << 30, 0x10_0000), (1 << 32, 0x10_0000)]);
-        assert_eq!(Frames::new(&ram).one(), Err(MapError::NoMemory));
+        let mut ram = accepted(&[(0, 0x10_0000), (1 << 32, 0x10_0000)]);
+        let mut module = Module::default();
+        assert_eq!(frames(&mut ram, &mut module).one(), Err(MapError::NoMemory));
+    }
+
+    #[test]
+    fn memory_is_accepted_by_the_unit_when_its_first_frame_is_given_out() {
+        let mut ram = unaccepted(&[(0x8_0000, 0x40_0000), (0x60_0000, 0x10_0000)]);
+        let mut module = Module::default();
+        let mut frames = frames(&mut ram, &mut module);
+        assert_eq!(frames.accepted().bytes(), 0);
+        assert_eq!(frames.one(), Ok(Frame(FRAMES_START)));
+        assert_eq!(frames.accepted(), Accepted { large: 0, small: 0x180 });
+        assert_eq!(frames.run(0x100), Ok(Frame(FRAMES_START + PAGE_SIZE)));
+        assert_eq!(frames.accepted(), Accepted { large: 1, small: 0x180 });
+        // What does not fit in the first range leaves the rest of it unaccepted.
+        assert_eq!(frames.run(0x100), Ok(Frame(0x20_1000)));
+        assert_eq!(frames.run(0x200), Err(MapError::NoMemory));
+        assert_eq!(frames.ram().unaccepted_bytes(), 0x8_0000 + 0x10_0000);
+        assert_eq!(frames.run(0xF0), Ok(Frame(0x30_1000)));
+        assert_eq!(frames.run(0x100), Ok(Frame(0x60_0000)));
+        assert_eq!(frames.ram().unaccepted_bytes(), 0x8_0000);
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_accepted_is_not_given_out() {
+        let mut ram = unaccepted(&[(0, 0x20_0000)]);
+        let mut module = Module { accepted: [0x100].into() };
+        let error = frames(&mut ram, &mut module).one();
+        assert!(matches!(error, Err(MapError::Accept(AcceptError::AlreadyAccepted { .. }))));
     }
 }

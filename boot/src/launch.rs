@@ -13,11 +13,25 @@ use crate::error::BootError;
 use crate::frame::{Frame, FrameMemory, Frames};
 use crate::load::{self, Kernel, Loaded};
 use crate::paging::{AddressSpace, EXECUTE, MapError, VirtRange, WRITE};
-use crate::ram::RamList;
 
 /// The physical mapping reaches at least this far, for devices. [TDVF 8.4]
 const PHYSICAL_END_MIN: u64 = 4 << 30;
 const TOP_ENTRY_BYTES: u64 = 1 << 39;
+
+/// What boot found in the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    /// The kernel, an ELF file.
+    pub kernel: &'a [u8],
+    /// The frame of its first byte.
+    pub kernel_frame: Frame,
+    /// The last page: the code that changes CR3, the GDT, the options. It stays where it is.
+    pub last_page: Frame,
+    /// The kernel's options.
+    pub options: &'a str,
+    /// The address of the first byte of the options, in the last page.
+    pub options_address: u64,
+}
 
 /// What the CPU jumps with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,49 +61,52 @@ struct Stack {
 
 /// Builds the kernel's address space and its boot information.
 ///
-/// `file` is the kernel, in physical memory from `frame` on. `switch_page` is the page with
-/// the code that changes CR3 and with the GDT: it stays where it is.
+/// Gives back what is left of `frames`.
 ///
 /// # Errors
-/// The kernel is broken or asks for what cannot be.
-pub fn prepare<M: FrameMemory>(
-    file: &[u8],
-    frame: Frame,
-    switch_page: Frame,
-    ram: &RamList,
-    memory: &mut M,
-) -> Result<Entry, BootError> {
-    let kernel = Kernel { elf: Elf::parse(file)?, frame };
+/// The kernel is broken or asks for what cannot be, or memory cannot be accepted.
+pub fn prepare<'a, M: FrameMemory>(
+    image: &Image<'_>,
+    frames: Frames<'a>,
+    memory: &'a mut M,
+) -> Result<(Entry, Frames<'a>), BootError> {
+    let kernel = Kernel { elf: Elf::parse(image.kernel)?, frame: image.kernel_frame };
     let config = config::read(&kernel.elf)?;
+    let ram = frames.ram();
     let physical_end = whole_large_pages(ram.end().max(PHYSICAL_END_MIN));
     let info_size = bootinfo::size(ram.ranges().len()) as u64;
     let mut addresses = addresses(&kernel, &config, physical_end, info_size);
-    let mut space = AddressSpace::new(memory, Frames::new(ram))?;
+    let mut space = AddressSpace::new(memory, frames)?;
 
     let loaded = load::load(&kernel, config.mappings.kernel_base, &mut space, &mut addresses)?;
     let stack = map_stack(&config, &mut space, &mut addresses)?;
-    let switch = VirtAddr::new_truncate(switch_page.address());
-    space.map(switch, switch_page.address(), PageLevel::Size4K, EXECUTE)?;
+    let last_page = image.last_page.address();
+    space.map(VirtAddr::new_truncate(last_page), last_page, PageLevel::Size4K, EXECUTE)?;
     let physical = map_physical_memory(&config, physical_end, &mut space, &mut addresses)?;
     let recursive = map_recursively(&config, &mut space, &mut addresses)?;
     let info = map_boot_info(&config, info_size, &mut space, &mut addresses)?;
 
-    let used_end = space.frames().next();
-    let words = space.memory().words(info.frame, info.frames as usize);
+    let (memory, frames, page_table) = space.into_parts();
+    let words = memory.words(info.frame, info.frames as usize);
     let words = &mut words[(info.address % PAGE_SIZE / 8) as usize..];
-    bootinfo::write(words, info.address, ram.ranges(), used_end, |info| {
+    bootinfo::write(words, info.address, frames.ram().ranges(), frames.next(), |info| {
         let Loaded { image_offset, tls, .. } = loaded;
         info.physical_memory_offset = physical.into();
         info.recursive_index = recursive.into();
         info.tls_template = tls.into();
-        info.kernel_addr = frame.address();
-        info.kernel_len = file.len() as u64;
+        info.kernel_addr = image.kernel_frame.address();
+        info.kernel_len = image.kernel.len() as u64;
         info.kernel_image_offset = image_offset;
         info.kernel_stack_bottom = stack.bottom;
         info.kernel_stack_len = config.kernel_stack_size;
+        // The contract has no command line; a kernel without options has no RAM disk.
+        if !image.options.is_empty() {
+            info.ramdisk_addr = Some(image.options_address).into();
+            info.ramdisk_len = image.options.len() as u64;
+        }
     });
-    let page_table = space.root();
-    Ok(Entry { page_table, stack_top: stack.top, start: loaded.entry, boot_info: info.address })
+    let boot_info = info.address;
+    Ok((Entry { page_table, stack_top: stack.top, start: loaded.entry, boot_info }, frames))
 }
 
 /// Takes all addresses that are not for choice, before the first choice.
@@ -141,12 +158,8 @@ fn map_physical_memory<M: FrameMemory>(
     const LARGE: u64 = PageLevel::Size2M.bytes();
     let Some(mapping) = config.mappings.physical_memory else { return Ok(None) };
     let range = addresses.place(mapping, end, LARGE, "physical_memory")?;
-    let start = range.start().as_u64();
-    for page in (0..end).step_by(LARGE as usize) {
-        let at = VirtAddr::new_truncate(start + page);
-        space.map(at, page, PageLevel::Size2M, WRITE)?;
-    }
-    Ok(Some(start))
+    space.map_large(range, 0, WRITE)?;
+    Ok(Some(range.start().as_u64()))
 }
 
 /// Maps the page tables into themselves, if the kernel asks for it: the entry's index.

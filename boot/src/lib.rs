@@ -1,9 +1,10 @@
 //! What boot decides, apart from the CPU it runs on.
 //!
-//! In the order it happens: [`start`] checks what the CPU was started with, [`ram`] takes
-//! the VMM's list of memory, [`accept`] accepts it, [`elf`] and [`config`] read the
-//! kernel, [`launch`] lays out its address space ([`frame`], [`addresses`], [`paging`],
-//! [`load`]) and writes its boot information ([`bootinfo`]).
+//! In the order it happens: [`start`] checks what the CPU was started with, [`options`] says
+//! when memory is accepted, [`ram`] takes the VMM's list of it, [`accept`] accepts it, all or
+//! as it is used, [`elf`] and [`config`] read the kernel, [`launch`] lays out its address
+//! space ([`frame`], [`addresses`], [`paging`], [`load`]) and writes its boot information
+//! ([`bootinfo`]).
 //!
 //! The binary beside it adds the first instructions, TDCALL, the console and the last
 //! jump. Here nothing touches a device or a fixed address: memory is a [`FrameMemory`],
@@ -18,6 +19,7 @@ extern crate std;
 
 pub mod start;
 
+pub mod options;
 pub mod ram;
 
 pub mod accept;

@@ -12,9 +12,12 @@ mod fatal;
 mod memory;
 mod td;
 
-use boot::launch::Entry;
+use boot::BootError;
+use boot::accept::Acceptor;
+use boot::frame::Frames;
+use boot::launch::{self, Entry};
+use boot::options::{self, Acceptance};
 use boot::start::Registers;
-use boot::{BootError, accept, launch};
 
 arch::runtime!();
 
@@ -30,13 +33,22 @@ extern "C" fn main(gpa_width_bits: u32, hob_low: u32, hob: u64) -> ! {
 fn run(registers: Registers) -> Result<Entry, BootError> {
     let width = td::check(registers)?;
     let image = memory::image()?;
+    let acceptance = options::acceptance(image.options)?;
     let ram = memory::list(&image, width)?;
-    let accepted = accept::accept_all(&mut td::Td, ram, width)?;
+    let mut td = td::Td;
+    let mut acceptor = Acceptor::new(&mut td, width);
+    if acceptance == Acceptance::All {
+        acceptor.accept_all(ram)?;
+    }
+    let mut memory = memory::ram();
+    let (entry, frames) = launch::prepare(&image, Frames::new(ram, acceptor), &mut memory)?;
+    let accepted = frames.accepted();
     console::say(format_args!(
-        "{} KiB accepted ({} pages of 2 MiB, {} of 4 KiB)",
+        "{} KiB accepted ({} pages of 2 MiB, {} of 4 KiB), {} KiB left",
         accepted.bytes() / 1024,
         accepted.large,
-        accepted.small
+        accepted.small,
+        frames.ram().unaccepted_bytes() / 1024
     ));
-    launch::prepare(image.kernel, image.kernel_frame, enter::page(), ram, &mut memory::ram())
+    Ok(entry)
 }

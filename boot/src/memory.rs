@@ -11,43 +11,46 @@ use abi::{GpaWidth, PAGE_SIZE};
 use arch::BootCell;
 use boot::BootError;
 use boot::frame::{Frame, FrameMemory};
+use boot::launch::Image;
 use boot::ram::{Own, RamList};
-use image::KernelPlace;
 use image::hob::{self, Limit};
 use image::layout::{IMAGE_END, TD_HOB, TEMP_MEM};
 use image::ram::RamRange;
+use image::{KernelPlace, find_options};
 
 static RAM: BootCell<RamList> = BootCell::new(RamList::new());
 
-/// The image, from its kernel to its end.
-pub(crate) struct Image {
-    pub(crate) range: RamRange,
-    pub(crate) kernel: &'static [u8],
-    pub(crate) kernel_frame: Frame,
-}
-
-/// Finds the kernel in the image.
-pub(crate) fn image() -> Result<Image, BootError> {
-    let place = KernelPlace::locate(bytes(IMAGE_END - PAGE_SIZE, PAGE_SIZE))?;
-    let start = place.address();
-    let kernel_frame = Frame::containing(start);
-    let range = RamRange { start: kernel_frame.address(), len: IMAGE_END - kernel_frame.address() };
-    Ok(Image { range, kernel: bytes(start, place.length() as u64), kernel_frame })
+/// Finds the kernel and its options in the image.
+pub(crate) fn image() -> Result<Image<'static>, BootError> {
+    let last_page = Frame::containing(IMAGE_END - PAGE_SIZE);
+    let tail = bytes(last_page.address(), PAGE_SIZE);
+    let place = KernelPlace::locate(tail)?;
+    let options = find_options(tail)?;
+    Ok(Image {
+        kernel: bytes(place.address(), place.length() as u64),
+        kernel_frame: Frame::containing(place.address()),
+        last_page,
+        options,
+        options_address: options.as_ptr().addr() as u64,
+    })
 }
 
 /// The memory that the VMM lists, checked.
 ///
 /// The TD HOB is read where it is: its pages are private since the trust domain was built,
 /// so the VMM cannot change them now, and what is taken from it is a copy.
-pub(crate) fn list(image: &Image, width: GpaWidth) -> Result<&'static mut RamList, BootError> {
+pub(crate) fn list(image: &Image<'_>, width: GpaWidth) -> Result<&'static mut RamList, BootError> {
     let hob = hob::parse(bytes(TD_HOB.start, TD_HOB.len), Limit::Refuse(width.shared_mask()))?;
-    let own = Own { image: image.range, temp_mem: TEMP_MEM, td_hob: TD_HOB };
+    // The kernel is what the image starts with.
+    let start = image.kernel_frame.address();
+    let image = RamRange { start, len: IMAGE_END - start };
+    let own = Own { image, temp_mem: TEMP_MEM, td_hob: TD_HOB };
     let ram = RAM.take().expect("boot runs once");
     ram.fill(&hob, &own)?;
     Ok(ram)
 }
 
-/// Frames that boot accepted.
+/// The memory of frames.
 pub(crate) const fn ram() -> impl FrameMemory {
     IdentityMapped(())
 }

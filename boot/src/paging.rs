@@ -7,6 +7,7 @@
 use core::fmt;
 
 use abi::{PAGE_SIZE, PageLevel};
+use tdcall::accept::AcceptError;
 use x86_64::VirtAddr;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
@@ -94,6 +95,12 @@ impl<'a, M: FrameMemory> AddressSpace<'a, M> {
         &mut self.frames
     }
 
+    /// Its memory, its frames, and the frame of its top table: it is done.
+    #[must_use]
+    pub fn into_parts(self) -> (&'a mut M, Frames<'a>, Frame) {
+        (self.memory, self.frames, self.root)
+    }
+
     /// Its memory.
     pub const fn memory(&mut self) -> &mut M {
         self.memory
@@ -124,6 +131,43 @@ impl<'a, M: FrameMemory> AddressSpace<'a, M> {
             return Err(MapError::Taken(page.as_u64()));
         }
         *entry = physical | (flags | huge).bits();
+        Ok(())
+    }
+
+    /// Maps the pages of 2 MiB of `range`, as far as they are whole, to the memory from
+    /// `physical` on. A table at a time: this is what a large trust domain costs.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub fn map_large(
+        &mut self,
+        range: VirtRange,
+        physical: u64,
+        flags: Flags,
+    ) -> Result<(), MapError> {
+        const LARGE: u64 = PageLevel::Size2M.bytes();
+        let (mut page, mut physical, mut left) = (range.start, physical, range.len / LARGE);
+        if !(page.as_u64() | physical).is_multiple_of(LARGE) {
+            return Err(MapError::Unaligned { page: page.as_u64(), physical });
+        }
+        while left != 0 {
+            let mut table = self.root;
+            for depth in [3, 2] {
+                table = self.next_table(table, index(page, depth), page)?;
+            }
+            let entries = &mut self.memory.words(table, 1)[index(page, 1)..];
+            let count = left.min(entries.len() as u64);
+            let leaf = physical | (flags | Flags::HUGE_PAGE).bits();
+            for (number, entry) in (0..count).zip(entries) {
+                if *entry != 0 {
+                    return Err(MapError::Taken(page.as_u64() + number * LARGE));
+                }
+                *entry = leaf + number * LARGE;
+            }
+            left -= count;
+            physical += count * LARGE;
+            page = VirtAddr::new_truncate(page.as_u64().wrapping_add(count * LARGE));
+        }
         Ok(())
     }
 
@@ -222,6 +266,7 @@ pub enum MapError {
     Unaligned { page: u64, physical: u64 },
     Taken(u64),
     NotMapped(u64),
+    Accept(AcceptError),
 }
 
 impl fmt::Display for MapError {
@@ -237,11 +282,18 @@ impl fmt::Display for MapError {
             }
             Self::Taken(page) => write!(f, "{page:#x} is wanted twice"),
             Self::NotMapped(page) => write!(f, "{page:#x} is not mapped"),
+            Self::Accept(error) => error.fmt(f),
         }
     }
 }
 
 impl core::error::Error for MapError {}
+
+impl From<AcceptError> for MapError {
+    fn from(error: AcceptError) -> Self {
+        Self::Accept(error)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -251,7 +303,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{Arena, View, accepted};
+    use crate::testing::{Arena, View, accepted, frames};
 
     const PAGES: [u64; 12] = [
         0,
@@ -289,9 +341,9 @@ mod tests {
 
     #[test]
     fn a_table_that_points_to_itself_is_no_place_to_map() {
-        let ram = accepted(&[(0x10_0000, 0x10_0000)]);
+        let mut ram = accepted(&[(0x10_0000, 0x10_0000)]);
         let mut arena = Arena::new(0x10_0000);
-        let mut space = AddressSpace::new(&mut arena, Frames::new(&ram)).unwrap();
+        let mut space = AddressSpace::new(&mut arena, frames(&mut ram)).unwrap();
         assert_eq!(space.map_recursively(3), Ok(()));
         let inside = VirtAddr::new(3 << 39);
         assert_eq!(space.map_recursively(3), Err(MapError::Taken(3 << 39)));
@@ -301,9 +353,9 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_aligned_is_refused() {
-        let ram = accepted(&[(0x10_0000, 0x10_0000)]);
+        let mut ram = accepted(&[(0x10_0000, 0x10_0000)]);
         let mut arena = Arena::new(0x10_0000);
-        let mut space = AddressSpace::new(&mut arena, Frames::new(&ram)).unwrap();
+        let mut space = AddressSpace::new(&mut arena, frames(&mut ram)).unwrap();
         for (page, physical, level) in [
             (0x1000, 0x1001, PageLevel::Size4K),
             (0x1000, 0x20_0000, PageLevel::Size2M),
@@ -322,9 +374,9 @@ mod tests {
             steps in prop::collection::vec(
                 (0..PAGES.len(), 0_u64..1 << 30, any::<bool>(), 0_usize..3), 1..40),
         ) {
-            let ram = accepted(&[(0x10_0000, 0x10_0000)]);
+            let mut ram = accepted(&[(0x10_0000, 0x10_0000)]);
             let mut arena = Arena::new(0x10_0000);
-            let mut space = AddressSpace::new(&mut arena, Frames::new(&ram)).unwrap();
+            let mut space = AddressSpace::new(&mut arena, frames(&mut ram)).unwrap();
             let mut model: BTreeMap<u64, (u64, PageLevel, Flags)> = BTreeMap::new();
             for (page, frame, is_large, kind) in steps {
                 let level = if is_large { PageLevel::Size2M } else { PageLevel::Size4K };

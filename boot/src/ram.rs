@@ -20,10 +20,12 @@ const OWN_RANGES: usize = 3;
 pub enum State {
     /// Added before the trust domain ran: part of the image or of boot's memory.
     Own,
-    /// To be accepted before use.
-    Unaccepted,
-    /// Accepted by boot: zero, private, free.
-    Accepted,
+    /// Free memory. Up to this address boot accepted it: it is zero and private. The rest is
+    /// to be accepted before use.
+    Free {
+        /// First byte that is not accepted, or the range's end.
+        accepted_end: u64,
+    },
 }
 
 /// A range of whole pages.
@@ -36,6 +38,13 @@ pub struct Range {
     /// What it is.
     pub state: State,
 }
+
+/// Where every PC has devices and no VMM has RAM but the image's: from the window of the PCI
+/// bus, over IOAPIC (0xFEC0_0000) and local APIC (0xFEE0_0000), up to 4 GiB. [TDVF 2.1]
+///
+/// Memory that a VMM lists there would have the addresses of devices, and a page of it,
+/// accepted, would take a device's registers from us.
+pub const DEVICES: RamRange = RamRange { start: 3 << 30, len: 1 << 30 };
 
 /// Where the sections of our own image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +87,11 @@ impl RamList {
             match kind {
                 Memory::Accepted if own.covers(range) => {}
                 Memory::Accepted => return Err(RamError::NotOurs(range)),
-                Memory::Unaccepted => self.insert(range, State::Unaccepted)?,
+                Memory::Unaccepted if own.overlaps(range) => return Err(RamError::Overlap(range)),
+                Memory::Unaccepted if range.overlaps(DEVICES) => {
+                    return Err(RamError::Device(range));
+                }
+                Memory::Unaccepted => self.insert(range, State::Free { accepted_end: start })?,
             }
         }
         Ok(())
@@ -93,6 +106,16 @@ impl RamList {
     /// The ranges, to change their state.
     pub fn ranges_mut(&mut self) -> &mut [Range] {
         &mut self.ranges[..self.len]
+    }
+
+    /// Bytes that are left to accept.
+    #[must_use]
+    pub fn unaccepted_bytes(&self) -> u64 {
+        let left = |range: &Range| match range.state {
+            State::Own => 0,
+            State::Free { accepted_end } => range.end - accepted_end,
+        };
+        self.ranges().iter().map(left).sum()
     }
 
     /// First byte after the highest memory.
@@ -127,6 +150,11 @@ impl Default for RamList {
 }
 
 impl Own {
+    /// Whether a byte of `range` is ours.
+    fn overlaps(&self, range: RamRange) -> bool {
+        [self.image, self.temp_mem, self.td_hob].iter().any(|own| own.overlaps(range))
+    }
+
     /// Whether every byte of `range` was added to RAM for us.
     fn covers(&self, range: RamRange) -> bool {
         let mut at = range.start;
@@ -149,6 +177,7 @@ impl Own {
 #[expect(missing_docs, reason = "the Display text of each variant is its documentation")]
 pub enum RamError {
     Overlap(RamRange),
+    Device(RamRange),
     NotOurs(RamRange),
     TooMany,
 }
@@ -158,6 +187,9 @@ impl fmt::Display for RamError {
         match self {
             Self::Overlap(range) => {
                 write!(f, "unaccepted memory {range} overlaps the image or boot's own memory")
+            }
+            Self::Device(range) => {
+                write!(f, "unaccepted memory {range} lies where devices are, in {DEVICES}")
             }
             Self::NotOurs(range) => {
                 write!(f, "memory {range} is called added, but the image did not ask for it")
@@ -197,14 +229,15 @@ mod tests {
             unaccepted(0x81_2000, 0x4000_0000 - 0x81_2000),
         ])
         .unwrap();
+        let free = |accepted_end| State::Free { accepted_end };
         let rows: Vec<_> = ram.ranges().iter().map(|r| (r.start, r.end, r.state)).collect();
         assert_eq!(
             rows,
             [
-                (0, 0x80_0000, State::Unaccepted),
+                (0, 0x80_0000, free(0)),
                 (0x80_0000, 0x81_0000, State::Own),
                 (0x81_0000, 0x81_2000, State::Own),
-                (0x81_2000, 0x4000_0000, State::Unaccepted),
+                (0x81_2000, 0x4000_0000, free(0x81_2000)),
                 (0xFFE0_0000, 0x1_0000_0000, State::Own),
             ]
         );
@@ -237,6 +270,39 @@ mod tests {
             assert_eq!(filled(&[unaccepted(start, len)]).unwrap_err(), RamError::Overlap(range));
         }
         assert!(filled(&[unaccepted(0x81_2000, 0x1000), unaccepted(0x7F_F000, 0x1000)]).is_ok());
+    }
+
+    #[test]
+    fn memory_where_devices_are_is_refused() {
+        for (start, len) in [
+            (0xBFFF_F000, 0x2000),
+            (0xC000_0000, 0x1000),
+            (0xFEC0_0000, 0x1000),
+            (0xFEE0_0000, 0x1000),
+            (0xFFDF_F000, 0x1000),
+        ] {
+            let range = RamRange { start, len };
+            assert_eq!(filled(&[unaccepted(start, len)]).unwrap_err(), RamError::Device(range));
+        }
+        assert!(filled(&[unaccepted(0xBFFF_F000, 0x1000), unaccepted(1 << 32, 0x1000)]).is_ok());
+    }
+
+    #[test]
+    fn memory_above_four_gib_counts_up_to_where_shared_memory_starts() {
+        let high = (1 << 47) - 0x20_0000;
+        let ram = filled(&[unaccepted(1 << 32, 4 << 30), unaccepted(high, 0x20_0000)]).unwrap();
+        assert_eq!(ram.end(), 1 << 47);
+        assert_eq!(ram.unaccepted_bytes(), (4 << 30) + 0x20_0000);
+        // The parser has refused what lies higher.
+        assert!(fill(&[unaccepted(high, 0x20_1000)]).is_none());
+        assert!(fill(&[unaccepted(1 << 47, 0x1000)]).is_none());
+    }
+
+    #[test]
+    fn the_largest_list_fits() {
+        let list: Vec<_> = (0..166).map(|n| unaccepted(0x100_0000 + n * 0x2000, 0x1000)).collect();
+        assert!(td_hob(&list).len() as u64 <= TD_HOB.len);
+        assert_eq!(filled(&list).unwrap().ranges().len(), 166 + OWN_RANGES);
     }
 
     #[test]

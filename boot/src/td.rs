@@ -15,7 +15,7 @@ pub(crate) struct Td;
 impl Accept for Td {
     fn mem_page_accept(&mut self, gpa: PrivateGpa, level: PageLevel) -> Status {
         // SAFETY: acceptance asks for memory that `RamList` holds as unaccepted: not the
-        // image, not boot's own, so no Rust object is in it.
+        // image, not boot's own, and no frame was given out of it, so no Rust object is in it.
         unsafe { guest::mem_page_accept(gpa, level) }
     }
 }

@@ -60,7 +60,7 @@ impl Accepted {
 /// # Errors
 /// At the first page that cannot be accepted. Memory before it is accepted, and counted.
 pub fn accept_range(
-    td: &mut impl Accept,
+    td: &mut (impl Accept + ?Sized),
     range: Range<u64>,
     width: GpaWidth,
     total: &mut Accepted,
@@ -94,7 +94,7 @@ enum Outcome {
 }
 
 fn accept_page(
-    td: &mut impl Accept,
+    td: &mut (impl Accept + ?Sized),
     gpa: PrivateGpa,
     level: PageLevel,
 ) -> Result<Outcome, AcceptError> {

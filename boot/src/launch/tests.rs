@@ -2,27 +2,55 @@
 
 use std::vec::Vec;
 
+use abi::{GpaWidth, PrivateGpa, Status};
 use bootloader_api::BootInfo;
 use proptest::prelude::*;
+use tdcall::accept::{Accept, AcceptError};
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 use super::*;
+use crate::accept::Acceptor;
 use crate::elf::ElfError;
 use crate::frame::FRAMES_START;
-use crate::testing::{Arena, Load, OWN, TestKernel, View, accepted};
+use crate::ram::{RamList, State};
+use crate::testing::{Arena, Load, Module, OWN, TestKernel, View, accepted, unaccepted};
 
 const BASE: u64 = 0xFFFF_FFFF_8000_0000;
 const MEMORY: u64 = 0x40_0000;
-const SWITCH: u64 = 0xFFFF_F000;
+const LAST_PAGE: u64 = 0xFFFF_F000;
 const DATA: u64 = 0x4800;
 
 /// What the kernel finds, or why it does not start.
 fn launch(file: &[u8]) -> Result<(Entry, View<'_>), BootError> {
-    let ram = accepted(&[(0, FRAMES_START + MEMORY)]);
+    launch_with(file, &mut accepted(&[(0, FRAMES_START + MEMORY)]), "")
+}
+
+/// The same with this memory, accepted as it is needed, and these options.
+fn launch_with<'a>(
+    file: &'a [u8],
+    ram: &mut RamList,
+    options: &str,
+) -> Result<(Entry, View<'a>), BootError> {
+    let mut module = Module::default();
     let mut arena = Arena::new(MEMORY);
-    let file_frame = Frame::containing(OWN.image.start);
-    let entry = prepare(file, file_frame, Frame::containing(SWITCH), &ram, &mut arena)?;
-    Ok((entry, View { arena, root: entry.page_table, file, file_frame }))
+    let kernel_frame = Frame::containing(OWN.image.start);
+    let last_page = Frame::containing(LAST_PAGE);
+    let options_address = LAST_PAGE + 0xF00;
+    let image = Image { kernel: file, kernel_frame, last_page, options, options_address };
+    let frames = Frames::new(ram, Acceptor::new(&mut module, GpaWidth::Bits48));
+    let (entry, _) = prepare(&image, frames, &mut arena)?;
+    Ok((entry, View { arena, root: entry.page_table, file, file_frame: kernel_frame }))
+}
+
+/// The boot information's map of memory: start, end, and the number of the kind.
+fn regions(view: &mut View<'_>, boot_info: u64) -> Vec<(u64, u64, u8)> {
+    let word = |view: &mut View<'_>, at| u64::from_le_bytes(view.read(at, 8).try_into().unwrap());
+    let field = boot_info + core::mem::offset_of!(BootInfo, memory_regions) as u64;
+    let (list, count) = (word(view, field), word(view, field + 8));
+    (0..count)
+        .map(|index| list + index * 24)
+        .map(|at| (word(view, at), word(view, at + 8), view.read(at + 16, 1)[0]))
+        .collect()
 }
 
 fn exec() -> TestKernel {
@@ -100,9 +128,9 @@ fn the_stack_has_a_hole_below_it() {
 fn the_page_with_the_last_code_stays_where_it_is() {
     let file = exec().build();
     let (_, mut view) = launch(&file).unwrap();
-    let (physical, flags) = view.translate(SWITCH).unwrap();
-    assert_eq!((physical, flags), (SWITCH, Flags::PRESENT));
-    assert_eq!(view.translate(SWITCH - 1), None);
+    let (physical, flags) = view.translate(LAST_PAGE).unwrap();
+    assert_eq!((physical, flags), (LAST_PAGE, Flags::PRESENT));
+    assert_eq!(view.translate(LAST_PAGE - 1), None);
 }
 
 #[test]
@@ -138,17 +166,7 @@ fn boot_information_tells_what_was_done() {
 fn the_map_of_memory_has_all_that_boot_used() {
     let file = exec().build();
     let (entry, mut view) = launch(&file).unwrap();
-    let field = core::mem::offset_of!(BootInfo, memory_regions) as u64;
-    let word = |view: &mut View<'_>, at| u64::from_le_bytes(view.read(at, 8).try_into().unwrap());
-    let (list, count) =
-        (word(&mut view, entry.boot_info + field), word(&mut view, entry.boot_info + field + 8));
-    let kinds: Vec<_> = (0..count)
-        .map(|index| {
-            let at = list + index * 24;
-            let kind = view.read(at + 16, 1)[0];
-            (word(&mut view, at), word(&mut view, at + 8), kind)
-        })
-        .collect();
+    let kinds = regions(&mut view, entry.boot_info);
     let used_end = kinds[1].1;
     assert_eq!(
         kinds,
@@ -163,6 +181,95 @@ fn the_map_of_memory_has_all_that_boot_used() {
     let last_frame = view.translate(entry.boot_info).unwrap().0;
     assert!((FRAMES_START..used_end).contains(&last_frame));
     assert!((FRAMES_START..used_end).contains(&entry.page_table.address()));
+}
+
+#[test]
+fn memory_that_boot_did_not_need_is_left_to_the_kernel() {
+    let file = with_config(exec(), |config| {
+        config.mappings.physical_memory = Some(Mapping::Dynamic);
+    });
+    let mut ram = unaccepted(&[(0, FRAMES_START + MEMORY), (1 << 32, 2 << 30)]);
+    let (entry, mut view) = launch_with(&file, &mut ram, "").unwrap();
+    let kinds = regions(&mut view, entry.boot_info);
+    let used_end = kinds[1].1;
+    assert_eq!(
+        kinds,
+        [
+            (0, FRAMES_START, 0),
+            (FRAMES_START, used_end, 1),
+            (used_end, 0x20_0000, 0),
+            (0x20_0000, FRAMES_START + MEMORY, 2),
+            (0x80_0000, 0x81_2000, 1),
+            (OWN.image.start, 1 << 32, 1),
+            (1 << 32, 6 << 30, 2),
+        ]
+    );
+    assert_eq!(ram.unaccepted_bytes(), FRAMES_START + MEMORY - 0x20_0000 + (2 << 30));
+    // The physical mapping has it all.
+    let physical = view.boot_info(entry.boot_info).physical_memory_offset.into_option().unwrap();
+    let last = (6 << 30) - 1;
+    assert_eq!(view.translate(physical + last).unwrap().0, last);
+    assert_eq!(view.translate(physical + last + 1), None);
+}
+
+#[test]
+fn the_map_is_true_for_as_many_ranges_as_a_td_hob_can_list() {
+    let file = exec().build();
+    let mut list: Vec<_> = (0..165).map(|n| (FRAMES_START + n * 0x2000, 0x1000)).collect();
+    // The boot information is in one piece, with its page tables after it.
+    list.push((FRAMES_START + 0x20_0000, 0x1_0000));
+    let mut ram = unaccepted(&list);
+    let (entry, mut view) = launch_with(&file, &mut ram, "").unwrap();
+    let kinds = regions(&mut view, entry.boot_info);
+    assert!(kinds.windows(2).all(|pair| pair[0].1 <= pair[1].0));
+    for range in ram.ranges() {
+        for page in (range.start..range.end).step_by(4096) {
+            let found = kinds.iter().find(|(start, end, _)| (*start..*end).contains(&page));
+            let is_left = found.unwrap().2 == 2;
+            let State::Free { accepted_end } = range.state else { continue };
+            assert_eq!(is_left, page >= accepted_end, "{page:#x}");
+        }
+    }
+    let left: u64 = kinds.iter().filter(|kind| kind.2 == 2).map(|kind| kind.1 - kind.0).sum();
+    assert_eq!(left, ram.unaccepted_bytes());
+    assert!(left > 0 && ram.ranges().len() == 169);
+}
+
+#[test]
+fn the_kernel_finds_its_options() {
+    let file = exec().build();
+    let mut ram = accepted(&[(0, FRAMES_START + MEMORY)]);
+    let (entry, mut view) = launch_with(&file, &mut ram, "accept=eager").unwrap();
+    let info = view.boot_info(entry.boot_info);
+    let place = (info.ramdisk_addr.into_option(), info.ramdisk_len);
+    assert_eq!(place, (Some(LAST_PAGE + 0xF00), 12));
+    let (physical, flags) = view.translate(LAST_PAGE + 0xF00).unwrap();
+    assert_eq!(physical, LAST_PAGE + 0xF00);
+    assert!(!flags.contains(Flags::WRITABLE));
+}
+
+#[test]
+fn memory_that_cannot_be_accepted_is_the_vmms_fault() {
+    struct Refuses;
+    impl Accept for Refuses {
+        fn mem_page_accept(&mut self, _: PrivateGpa, _: PageLevel) -> Status {
+            Status::OPERAND_INVALID
+        }
+    }
+    let file = exec().build();
+    let mut ram = unaccepted(&[(0, FRAMES_START + MEMORY)]);
+    let (mut module, mut arena) = (Refuses, Arena::new(MEMORY));
+    let frame = Frame::containing(OWN.image.start);
+    let image = Image {
+        kernel: &file,
+        kernel_frame: frame,
+        last_page: Frame::containing(LAST_PAGE),
+        options: "",
+        options_address: 0,
+    };
+    let frames = Frames::new(&mut ram, Acceptor::new(&mut module, GpaWidth::Bits48));
+    let error = prepare(&image, frames, &mut arena).map(|_| ()).unwrap_err();
+    assert!(matches!(error, BootError::Accept(AcceptError::Refused { .. })), "{error}");
 }
 
 #[test]

@@ -3,15 +3,19 @@
 mod kernel;
 mod oracle;
 
+use std::boxed::Box;
+use std::collections::BTreeSet;
 use std::vec::Vec;
 
-use abi::PAGE_SIZE;
+use abi::{GpaWidth, PAGE_SIZE, PageLevel, PrivateGpa, Status};
 use image::hob::{Limit, Memory, ResourceRange, parse};
 use image::layout::{IMAGE_END, TD_HOB, TEMP_MEM};
 use image::ram::RamRange;
+use tdcall::accept::Accept;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::frame::{FRAMES_START, Frame, FrameMemory};
+use crate::accept::Acceptor;
+use crate::frame::{FRAMES_START, Frame, FrameMemory, Frames};
 use crate::ram::{Own, RamError, RamList, State};
 
 pub(crate) use kernel::{Load, TestKernel};
@@ -55,19 +59,54 @@ pub(crate) fn filled(ranges: &[ResourceRange]) -> Result<RamList, RamError> {
     fill(ranges).expect("the HOB is in order")
 }
 
-/// A list of accepted memory.
-pub(crate) fn accepted(ranges: &[(u64, u64)]) -> RamList {
+/// A list of unaccepted memory.
+pub(crate) fn unaccepted(ranges: &[(u64, u64)]) -> RamList {
     let ranges: Vec<_> = ranges
         .iter()
         .map(|&(start, len)| ResourceRange { start, len, kind: Memory::Unaccepted })
         .collect();
-    let mut ram = filled(&ranges).unwrap();
+    filled(&ranges).unwrap()
+}
+
+/// A list of accepted memory.
+pub(crate) fn accepted(ranges: &[(u64, u64)]) -> RamList {
+    let mut ram = unaccepted(ranges);
     for range in ram.ranges_mut() {
-        if range.state == State::Unaccepted {
-            range.state = State::Accepted;
+        if let State::Free { accepted_end } = &mut range.state {
+            *accepted_end = range.end;
         }
     }
     ram
+}
+
+/// A TDX module that accepts a page once.
+#[derive(Default)]
+pub(crate) struct Module {
+    /// The numbers of the pages that are accepted.
+    pub(crate) accepted: BTreeSet<u64>,
+}
+
+impl Accept for Module {
+    fn mem_page_accept(&mut self, gpa: PrivateGpa, level: PageLevel) -> Status {
+        let mut pages = gpa.bits() >> 12..(gpa.bits() + level.bytes()) >> 12;
+        if pages.all(|page| self.accepted.insert(page)) {
+            Status::SUCCESS
+        } else {
+            Status::PAGE_ALREADY_ACCEPTED
+        }
+    }
+}
+
+/// Frames of a list of accepted memory: nobody is asked for more.
+pub(crate) fn frames(ram: &mut RamList) -> Frames<'_> {
+    struct Nobody;
+    impl Accept for Nobody {
+        fn mem_page_accept(&mut self, gpa: PrivateGpa, _: PageLevel) -> Status {
+            panic!("{gpa:?} should be accepted")
+        }
+    }
+    // Without a field, the box is no memory.
+    Frames::new(ram, Acceptor::new(Box::leak(Box::new(Nobody)), GpaWidth::Bits48))
 }
 
 /// A page of physical memory.
