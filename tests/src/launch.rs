@@ -21,6 +21,9 @@ use crate::qemu::Qemu;
 /// RAM that the emulator needs besides the trust domain's.
 const EMULATOR_BYTES: u64 = 128 << 20;
 
+/// TD ATTRIBUTES: no #VE for private memory that is not there. [TDVF 3.2]
+const SEPT_VE_DISABLE: u64 = 1 << 28;
+
 /// How often the child is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -155,11 +158,11 @@ pub fn command_line(options: &Options) -> Vec<OsString> {
             line.words("-kernel").path("", vmm);
         }
         Machine::Kvm => {
-            let sept_ve_disable = options.attributes >> 28 & 1 == 1;
             line.words("-accel kvm -cpu host -smp 1");
             line.memory(options.memory_bytes);
-            line.words("-nodefaults -vga none -display none -no-reboot -serial stdio -object");
-            line.option("tdx-guest,id=tdx0,sept-ve-disable=", &sept_ve_disable.to_string());
+            line.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
+            // A fatal error that the TD reports is one of these.
+            line.words("-d guest_errors -object").word(&tdx_guest(options.attributes));
             line.words(
                 "-machine q35,kernel-irqchip=split,confidential-guest-support=tdx0,hpet=off",
             );
@@ -172,6 +175,17 @@ pub fn command_line(options: &Options) -> Vec<OsString> {
     }
     line.words("-device isa-debug-exit,iobase=0xf4,iosize=4");
     line.0
+}
+
+/// The object that makes a machine a trust domain. QEMU has a property for each attribute
+/// that is of use, and one for all of them, in no order that could be relied on: only one is
+/// ever given. [TDVF 3.2]
+fn tdx_guest(attributes: u64) -> String {
+    match attributes {
+        0 => "tdx-guest,id=tdx0,sept-ve-disable=false".to_owned(),
+        SEPT_VE_DISABLE => "tdx-guest,id=tdx0,sept-ve-disable=true".to_owned(),
+        other => format!("tdx-guest,id=tdx0,attributes={other}"),
+    }
 }
 
 impl Options {
@@ -351,6 +365,12 @@ mod tests {
         let line = words(Machine::Kvm).join(" ");
         assert!(line.contains("-object tdx-guest,id=tdx0,sept-ve-disable=true"), "{line}");
         assert!(line.contains("confidential-guest-support=tdx0"), "{line}");
+    }
+
+    #[test]
+    fn attributes_reach_a_tdx_host_in_one_property() {
+        assert_eq!(tdx_guest(0), "tdx-guest,id=tdx0,sept-ve-disable=false");
+        assert_eq!(tdx_guest(1 << 28 | 1 << 30), "tdx-guest,id=tdx0,attributes=1342177280");
     }
 
     #[test]

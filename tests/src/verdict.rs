@@ -24,6 +24,12 @@ pub const DIED: u8 = 4;
 /// It took too long.
 pub const TIMED_OUT: u8 = 5;
 
+/// What QEMU writes, with `-d guest_errors`, when a TD calls ReportFatalError.
+const FATAL_ERROR: &str = "TDX guest reports fatal error";
+/// What QEMU writes when KVM can no longer run the TD, as after a touch of memory that is
+/// not accepted.
+const RUN_FAILED: &str = "kvm run failed";
+
 /// Who can be at fault, from the outside in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
@@ -54,6 +60,10 @@ pub struct Judgement {
 
 /// Judges a boot by its verdict and by what the logs say about it.
 pub fn judge(report: &Report) -> Judgement {
+    if let Some(judgement) = told_by_qemu(&report.qemu_log) {
+        return judgement;
+    }
+    let emulated = !report.module_log.is_empty() || !report.vmm_log.is_empty();
     let (code, layer, text) = match report.exit {
         Exit::Verdict(value) => match value {
             verdict::PASSED => return Judgement::passed(),
@@ -67,7 +77,8 @@ pub fn judge(report: &Report) -> Judgement {
             verdict::EMULATOR_FAILED => (FAILED, Layer::Module, "a bug in the emulator"),
             _ => (FAILED, Layer::Kernel, "a verdict that nobody knows"),
         },
-        Exit::Qemu(0) => (FAILED, Layer::Module, "the machine was reset"),
+        Exit::Qemu(0) if emulated => (FAILED, Layer::Module, "the machine was reset"),
+        Exit::Qemu(0) => (DIED, Layer::Kernel, "the trust domain was reset"),
         Exit::Qemu(_) if report.qemu_log.contains("KVM") => (REFUSED, Layer::Kvm, "QEMU failed"),
         Exit::Qemu(_) => (REFUSED, Layer::Qemu, "QEMU failed"),
         Exit::Signal(_) => (REFUSED, Layer::Qemu, "QEMU was killed"),
@@ -79,6 +90,18 @@ pub fn judge(report: &Report) -> Judgement {
         None => text.to_owned(),
     };
     Judgement { code, layer: Some(layer), text }
+}
+
+/// The death of a trust domain on KVM, which QEMU tells on its standard error. After the
+/// second kind it stays, with a machine that no longer runs. [TDVF 3.5]
+fn told_by_qemu(log: &str) -> Option<Judgement> {
+    let died = |layer, text| Some(Judgement { code: DIED, layer: Some(layer), text });
+    if let Some((_, words)) = log.lines().rev().find_map(|line| line.split_once(FATAL_ERROR)) {
+        let words = words.trim_start_matches(['.', ' ']);
+        return died(Layer::Kernel, format!("the trust domain died: {words}"));
+    }
+    let line = log.lines().find(|line| line.contains(RUN_FAILED))?;
+    died(Layer::Kvm, format!("KVM ended the trust domain: {line}"))
 }
 
 impl Judgement {
@@ -256,5 +279,23 @@ mod tests {
         assert!(judgement.text.ends_with("could not load kernel"), "{judgement:?}");
         report.qemu_log = "qemu: Could not access KVM kernel module\n".into();
         assert_eq!(judge(&report).layer, Some(Layer::Kvm));
+    }
+
+    #[test]
+    fn a_death_on_kvm_is_read_from_what_qemu_says() {
+        let mut report = report(Exit::Qemu(0));
+        assert_eq!(judge(&report).layer, Some(Layer::Kernel));
+        assert_eq!(judge(&report).code, DIED);
+        report.module_log = "module: here\n".into();
+        assert_eq!((judge(&report).code, judge(&report).layer), (FAILED, Some(Layer::Module)));
+        report.qemu_log =
+            "x\nTDX guest reports fatal error. error code: 0x0 error message:\"panic\"\n".into();
+        let judgement = judge(&report);
+        assert_eq!((judgement.code, judgement.layer), (DIED, Some(Layer::Kernel)));
+        assert!(judgement.text.ends_with("error message:\"panic\""), "{judgement:?}");
+        report.exit = Exit::TimedOut;
+        report.qemu_log = "error: kvm run failed Input/output error\n".into();
+        let judgement = judge(&report);
+        assert_eq!((judgement.code, judgement.layer), (DIED, Some(Layer::Kvm)));
     }
 }

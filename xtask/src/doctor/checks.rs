@@ -196,6 +196,9 @@ fn qemu(host: &Host) -> Check {
 fn object(host: &Host) -> Check {
     let check = Check::of("tdx-guest");
     match &host.qemu {
+        Ok(qemu) if qemu.version < OLDEST_WITH_TDX => {
+            check.cannot_tell("this QEMU is too old to ask", "see to QEMU first")
+        }
         Ok(qemu) if qemu.object => check.ok("QEMU has the object"),
         Ok(_) => check
             .missing("QEMU has no such object", &format!("use a {DEFAULT} that is built with KVM")),

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use harness::qemu::{Qemu, Version};
+use harness::qemu::{OLDEST_WITH_TDX, Qemu, QemuError, Version};
 
 /// Names the folder below which the machine's files are, in place of `/`: for tests, and
 /// for the files of another machine.
@@ -50,7 +50,7 @@ pub(crate) enum Device {
 pub(crate) struct Launcher {
     /// What `--version` said.
     pub(crate) version: Version,
-    /// Whether `-object help` names `tdx-guest`.
+    /// Whether `-object help` names `tdx-guest`; a QEMU that is too old is not asked.
     pub(crate) object: bool,
 }
 
@@ -121,10 +121,18 @@ impl Device {
 
 /// Asks the QEMU that `command` names.
 fn launcher(command: &str) -> Result<Launcher, String> {
-    let qemu = Qemu::find(command).map_err(|error| error.to_string())?;
+    let qemu = match Qemu::find(command) {
+        Ok(qemu) if qemu.version >= OLDEST_WITH_TDX => qemu,
+        Ok(Qemu { version, .. }) | Err(QemuError::TooOld(_, version)) => {
+            return Ok(Launcher { version, object: false });
+        }
+        Err(error) => {
+            return Err(error.to_string().lines().next().unwrap_or_default().to_owned());
+        }
+    };
     let help = qemu.command().args(["-object", "help"]).output();
     let help = help.map_err(|error| error.to_string())?;
-    let object =
-        String::from_utf8_lossy(&help.stdout).lines().any(|line| line.trim() == "tdx-guest");
+    let mut lines = help.stdout.split(|byte| *byte == b'\n');
+    let object = lines.any(|line| line.trim_ascii() == b"tdx-guest");
     Ok(Launcher { version: qemu.version, object })
 }

@@ -57,10 +57,10 @@ fn a_ready_host_has_no_obstacle() {
 }
 
 /// The line that complains, how, in which words, and the host that it is about.
-fn unready() -> [(&'static str, State, &'static str, Host); 17] {
+fn unready() -> [(&'static str, State, &'static str, Host); 18] {
     use State::{CannotTell, Missing};
     let missing_qemu = || Err("there is no qemu-system-x86_64".to_owned());
-    let old = Ok(Launcher { version: Version(10, 0, 9), object: false });
+    let old: Result<_, String> = Ok(Launcher { version: Version(10, 0, 9), object: false });
     let bare = Ok(Launcher { version: Version(11, 0, 0), object: false });
     [
         ("CPU", CannotTell, "no vendor", Host { cpuinfo: None, ..ready() }),
@@ -112,7 +112,8 @@ fn unready() -> [(&'static str, State, &'static str, Host); 17] {
         ("/dev/kvm", Missing, "--device /dev/kvm", Host { device: Device::Missing, ..ready() }),
         ("/dev/kvm", Missing, "usermod -aG kvm", Host { device: Device::Forbidden, ..ready() }),
         ("QEMU", Missing, "install QEMU 10.1.0", Host { qemu: missing_qemu(), ..ready() }),
-        ("QEMU", Missing, "10.0.9 cannot", Host { qemu: old, ..ready() }),
+        ("QEMU", Missing, "10.0.9 cannot", Host { qemu: old.clone(), ..ready() }),
+        ("tdx-guest", CannotTell, "too old", Host { qemu: old.clone(), ..ready() }),
         ("tdx-guest", Missing, "no such object", Host { qemu: bare, ..ready() }),
     ]
 }
