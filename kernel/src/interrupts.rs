@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use arch::msr;
 
+use crate::memory;
+
 /// x2APIC: end of interrupt.
 const X2APIC_EOI: u32 = 0x80B;
 /// x2APIC: sends a vector to this CPU.
@@ -53,9 +55,11 @@ pub fn self_ipis() -> u64 {
     SELF_IPIS.load(Ordering::Relaxed)
 }
 
-/// Sends this CPU an interrupt while interrupts are off, then halts by `sti; hlt`: the
-/// interrupt is pending, so the CPU must not sleep. Leaves interrupts off.
+/// Idles: sends this CPU an interrupt while interrupts are off, then halts by `sti; hlt`: the
+/// interrupt is pending, so the CPU must not sleep. Leaves interrupts off. Before that, memory
+/// is accepted if that is left for idle times.
 pub fn halt_until_own_interrupt() {
+    memory::accept_in_background();
     // SAFETY: SELF_IPI takes a vector, which has a gate and a handler; STI, HLT and CLI
     // touch no memory, and the handler keeps every register.
     unsafe {

@@ -1,7 +1,7 @@
 //! The trust domain's kernel: a library that each TD program is a thin binary over.
 //!
 //! Contract: boot enters `_start` as `bootloader_api` 0.11 says, with interrupts off, SSE
-//! on, accepted memory usable and mapped at [`BOOT_CONFIG`]'s wish. [`init`] then takes
+//! on, memory mapped at [`BOOT_CONFIG`]'s wish and accepted or told to be not. [`init`] then takes
 //! traps, the console and memory into use, in this order, because the console works by #VE
 //! and a #VE needs its gate.
 //!
@@ -29,6 +29,7 @@ pub mod interrupts;
 pub mod io;
 pub mod memory;
 pub mod msr;
+pub mod options;
 pub mod panic;
 pub mod td;
 pub mod time;
@@ -43,6 +44,7 @@ use tdcall::guest::VpInfo;
 
 pub use self::exit::{Verdict, exit};
 pub use self::memory::Memory;
+pub use self::options::Options;
 use self::td::{Td, Tdcall};
 
 #[doc(hidden)]
@@ -63,6 +65,8 @@ pub struct Kernel {
     pub vp: VpInfo,
     /// Memory and devices.
     pub memory: Memory,
+    /// What the image says.
+    pub options: Options,
 }
 
 /// Makes a function the program: `_start`, the loader's config, the panic handler, the
@@ -107,8 +111,11 @@ pub fn init(boot_info: &'static mut BootInfo) -> Kernel {
     let vp = Td.vp_info().unwrap_or_else(|status| panic!("TDG.VP.INFO: {status}"));
     let Some(width) = vp.gpa_width() else { panic!("a GPA width of {} bits", vp.gpa_width_bits) };
     console::init();
-    let memory = Memory::init(boot_info, width);
-    Kernel { vp, memory }
+    let boot_info: &'static BootInfo = boot_info;
+    let options = Options::parse(memory::boot_text(boot_info));
+    let options = options.unwrap_or_else(|error| panic!("{error}"));
+    let memory = Memory::init(boot_info, width, options.acceptance);
+    Kernel { vp, memory, options }
 }
 
 /// CPUID leaf 0x21, which only the TDX module answers so, and without #VE. [ABI-G 9]

@@ -1,9 +1,10 @@
 //! Every TDCALL of the kernel: typed, counted, and behind a trait, so that tests can put
 //! a scripted module and a hostile host in its place.
+#![expect(unsafe_code, reason = "calls that change pages")]
 
 use abi::ghci::{FATAL_TEXT_BYTES, function};
 use abi::leaf::tdg;
-use abi::{IoWidth, SharedGpa, Status, VeInfo};
+use abi::{IoWidth, PageLevel, PrivateGpa, SharedGpa, Status, VeInfo};
 use tdcall::ghci::{self, CacheOperation, MmioWidth, VmcallError};
 use tdcall::guest::{self, VpInfo};
 
@@ -48,6 +49,20 @@ pub trait Tdcall {
 /// The real thing: the TDCALL instruction. Only for code that runs in a TD.
 #[derive(Clone, Copy, Debug)]
 pub struct Td;
+
+/// Calls that take pages away or bring them, which only their owner may do: not in the trait.
+#[expect(clippy::unused_self, reason = "like the functions of the trait")]
+impl Td {
+    /// TDG.MEM.PAGE.ACCEPT. [ABI-G 11]
+    ///
+    /// # Safety
+    /// That of [`guest::mem_page_accept`].
+    pub(crate) unsafe fn mem_page_accept(&mut self, gpa: PrivateGpa, level: PageLevel) -> Status {
+        counts::tdcall(tdg::MEM_PAGE_ACCEPT);
+        // SAFETY: the caller's promise.
+        unsafe { guest::mem_page_accept(gpa, level) }
+    }
+}
 
 impl Tdcall for Td {
     fn vp_info(&mut self) -> Result<VpInfo, Status> {

@@ -23,7 +23,7 @@ mod tap;
 mod time;
 
 use crate::td::{Td, Tdcall};
-use crate::{Kernel, Verdict, counts, println};
+use crate::{Kernel, Verdict, counts, memory, println};
 
 use self::step::Steps;
 
@@ -102,7 +102,7 @@ fn banner(kernel: &Kernel) {
         vp.attributes.bits(),
         vp.vcpu_index,
         vp.num_vcpus,
-        kernel.memory.usable_bytes >> 10,
+        memory::numbers().usable >> 10,
     );
     println!("# {:5}{:<8}{:<17}exit {:<11}{:<17}{HEADER}", "", "cause", "code", "qual", "gpa");
 }

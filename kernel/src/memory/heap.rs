@@ -1,65 +1,164 @@
-//! The kernel's heap: `linked_list_allocator` behind a spin lock.
+//! The kernel's heap: a [`Store`] behind a spin lock.
 //!
-//! Trap handlers and the panic path do not allocate: they may have interrupted the holder
-//! of the lock.
+//! Trap handlers and the panic path do not allocate and do not wait for the lock: they may
+//! have interrupted its holder.
+//!
+//! An allocation for which there is no memory is null, which `alloc` makes a panic, and
+//! [`crate::panic`] one with numbers; [`try_alloc`] makes it an error value. Memory that
+//! cannot be accepted is a panic: that is an attack, or a bug.
 #![expect(unsafe_code, reason = "the global allocator")]
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::ops::Range;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use linked_list_allocator::Heap as FreeList;
+use abi::{GpaWidth, PageLevel, PrivateGpa, Status};
+use bootloader_api::info::MemoryRegion;
 use spin::Mutex;
+use tdcall::accept::Accept;
 
-static FREE_LIST: Mutex<FreeList> = Mutex::new(FreeList::empty());
+use super::areas::Areas;
+use super::numbers::{Numbers, OutOfMemory};
+use super::store::{NoRoom, Store};
+use crate::td::Td;
+
+static STORE: Mutex<Store> = Mutex::new(Store::EMPTY);
+
+/// Memory is accepted in the background, and some is left.
+static BACKGROUND: AtomicBool = AtomicBool::new(false);
+/// Bytes in boot's map.
+static TOTAL_BYTES: AtomicU64 = AtomicU64::new(0);
+/// Bytes that are shared with the host at the moment: whoever converts memory counts.
+pub(crate) static SHARED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// The TDX module, for memory that boot left.
+struct Module;
+
+impl Accept for Module {
+    fn mem_page_accept(&mut self, gpa: PrivateGpa, level: PageLevel) -> Status {
+        // SAFETY: the store asks for memory that was left to it, before it hands it out.
+        unsafe { Td.mem_page_accept(gpa, level) }
+    }
+}
 
 /// The global allocator of every binary that starts by [`crate::main!`].
 #[derive(Clone, Copy, Debug)]
 pub struct Heap;
 
 impl Heap {
-    /// Bytes given to the heap.
+    /// Bytes that it can grow to.
     #[must_use]
     pub fn bytes(self) -> usize {
-        FREE_LIST.lock().size()
+        STORE.lock().bytes() as usize
     }
 
     /// Bytes in use.
     #[must_use]
     pub fn used_bytes(self) -> usize {
-        FREE_LIST.lock().used()
+        STORE.lock().used_bytes() as usize
     }
 
-    /// Whether an address lies in the heap.
+    /// Whether an address lies in memory that the heap has accepted and uses.
     #[must_use]
     pub fn contains(self, address: usize) -> bool {
-        let list = FREE_LIST.lock();
-        (list.bottom().addr()..list.top().addr()).contains(&address)
+        STORE.lock().contains(address)
     }
 }
 
 /// Gives the heap its memory.
 ///
+/// # Errors
+/// There is too little of it to note what is not accepted.
+///
 /// # Safety
-/// `memory` is mapped and writable, used by nothing else for the rest of the run, and this
-/// is the only call.
-pub(super) unsafe fn init(memory: Range<*mut u8>) {
-    let bytes = memory.end.addr() - memory.start.addr();
-    // SAFETY: the caller gives the range away, and it is given once.
-    unsafe { FREE_LIST.lock().init(memory.start, bytes) };
+/// This is the only call. `areas` are the areas of `regions`; at `offset` all of them are
+/// mapped and writable, nothing else uses them for the rest of the run, and what is called
+/// usable is accepted.
+pub(super) unsafe fn init(
+    areas: &Areas,
+    regions: &'static [MemoryRegion],
+    width: GpaWidth,
+    offset: u64,
+) -> Result<(), NoRoom> {
+    TOTAL_BYTES.store(areas.total_bytes, Ordering::Relaxed);
+    // SAFETY: the caller's words.
+    unsafe { STORE.lock().init(areas, regions, width, offset) }
 }
 
-// SAFETY: the free list hands out disjoint blocks of the layout asked for, from memory that
-// is its own, and the lock keeps its state whole.
+/// A block of memory; its bytes are whatever they are. [`GlobalAlloc::dealloc`] of [`Heap`]
+/// takes it back.
+///
+/// # Errors
+/// There is no memory for it.
+///
+/// # Panics
+/// Memory that it needs cannot be accepted.
+pub fn try_alloc(layout: Layout) -> Result<NonNull<u8>, OutOfMemory> {
+    let block = allocate(layout);
+    block.ok_or_else(|| OutOfMemory { asked: layout.size(), numbers: try_numbers() })
+}
+
+fn allocate(layout: Layout) -> Option<NonNull<u8>> {
+    let result = STORE.lock().allocate(&mut Module, layout);
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Memory in numbers, now.
+#[must_use]
+pub fn numbers() -> Numbers {
+    numbers_of(&STORE.lock())
+}
+
+/// The same for those who may have interrupted the heap; `None` if they did.
+#[must_use]
+pub fn try_numbers() -> Option<Numbers> {
+    STORE.try_lock().map(|store| numbers_of(&store))
+}
+
+/// With `accept=background`, accepts a unit of 2 MiB before it is needed. False: there is
+/// none left, or it was not asked for. For when there is nothing else to do, and not for trap
+/// handlers.
+///
+/// # Panics
+/// The unit cannot be accepted.
+pub fn accept_in_background() -> bool {
+    if !BACKGROUND.load(Ordering::Relaxed) {
+        return false;
+    }
+    let is_one = STORE.lock().accept_one(&mut Module).unwrap_or_else(|error| panic!("{error}"));
+    BACKGROUND.store(is_one, Ordering::Relaxed);
+    is_one
+}
+
+/// From here on [`accept_in_background`] works.
+pub(super) fn start_background() {
+    BACKGROUND.store(true, Ordering::Relaxed);
+}
+
+fn numbers_of(store: &Store) -> Numbers {
+    let total = TOTAL_BYTES.load(Ordering::Relaxed);
+    let unaccepted = store.unaccepted_bytes();
+    Numbers {
+        total,
+        usable: store.bytes(),
+        accepted: total.saturating_sub(unaccepted),
+        unaccepted,
+        heap_used: store.used_bytes(),
+        shared: SHARED_BYTES.load(Ordering::Relaxed),
+    }
+}
+
+// SAFETY: the store hands out disjoint blocks of the layout asked for, from memory that is
+// its own, and the lock keeps its state whole.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        FREE_LIST.lock().allocate_first_fit(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        allocate(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(block) = NonNull::new(block) {
             // SAFETY: by the trait's contract, `alloc` gave the block out for this layout.
-            unsafe { FREE_LIST.lock().deallocate(block, layout) };
+            unsafe { STORE.lock().deallocate(block, layout) };
         }
     }
 }

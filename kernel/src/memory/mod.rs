@@ -1,15 +1,21 @@
 //! Memory: the physical mapping, the heap, device windows.
 //!
-//! From boot: page tables with the kernel mapped W^X, all accepted memory mapped
-//! read-write at one offset, in the private half. This adds the heap and, one page at a
-//! time, device memory in the shared half, which is the only shared memory there is.
+//! From boot: page tables with the kernel mapped W^X, and all memory mapped read-write at one
+//! offset, in the private half, accepted or not: touching what is not accepted ends the trust
+//! domain, so the heap accepts memory before it hands it out. This adds the heap and, one
+//! page at a time, device memory in the shared half.
 #![expect(unsafe_code, reason = "page tables and the physical mapping")]
 
+mod areas;
 mod heap;
-mod regions;
+mod numbers;
+mod store;
+mod unaccepted;
 mod walk;
 
+use core::alloc::Layout as BlockLayout;
 use core::ptr;
+use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::{Gpa, GpaWidth, PAGE_SIZE, SharedGpa};
@@ -23,10 +29,13 @@ use x86_64::structures::paging::{
 };
 use x86_64::{PhysAddr, VirtAddr};
 
-pub use self::heap::Heap;
+use self::areas::Areas;
+pub use self::heap::{Heap, accept_in_background, numbers, try_alloc, try_numbers};
+pub use self::numbers::{Numbers, OutOfMemory};
 use self::walk::Translation;
-use crate::ve;
+use crate::options::Acceptance;
 use crate::ve::decode::MAX_LENGTH;
+use crate::{println, ve};
 
 /// What trap handlers need to know of memory; set once, before the first device is mapped.
 static LAYOUT: Once<Layout> = Once::new();
@@ -50,33 +59,40 @@ struct Layout {
     width: GpaWidth,
 }
 
-/// The kernel's memory, for whoever sets things up.
+/// The kernel's page tables, for whoever sets things up.
 #[derive(Debug)]
 pub struct Memory {
     tables: OffsetPageTable<'static>,
-    frames: Frames,
     next_device_page: VirtAddr,
-    /// Bytes of usable memory.
-    pub usable_bytes: u64,
 }
 
 impl Memory {
     /// Takes over what boot left: starts the heap, finds room for device windows.
-    pub(crate) fn init(boot_info: &'static mut BootInfo, width: GpaWidth) -> Self {
+    pub(crate) fn init(
+        boot_info: &'static BootInfo,
+        width: GpaWidth,
+        acceptance: Acceptance,
+    ) -> Self {
         assert!(!Cr4::read().contains(Cr4Flags::L5_PAGING), "boot must use 4-level paging");
         let physical_offset = boot_info.physical_memory_offset.into_option();
         let physical_offset = physical_offset.expect("BOOT_CONFIG asks for the physical mapping");
         let regions = &boot_info.memory_regions;
+        let areas = Areas::of(regions).unwrap_or_else(|error| panic!("{error}"));
         let ends = regions.iter().map(|region| region.end);
         let physical_end = ends.max().unwrap_or(0).max(PHYSICAL_END_MIN);
-        let plan = regions::plan(regions).expect("no usable region is large enough for a heap");
         LAYOUT.call_once(|| Layout { physical_offset, physical_end, width });
 
+        // SAFETY: boot mapped all memory at this offset; what it calls usable is accepted,
+        // and like the unaccepted memory nobody's. BootInfo is taken only once.
+        let is_there = unsafe { heap::init(&areas, regions, width, physical_offset) };
+        is_there.unwrap_or_else(|error| panic!("{error}"));
+        if acceptance == Acceptance::Background {
+            heap::start_background();
+        }
+        if areas.dropped_bytes > 0 {
+            println!("memory: {} KiB in small pieces are not used", areas.dropped_bytes >> 10);
+        }
         let offset = VirtAddr::new(physical_offset);
-        let at = |physical: u64| (offset + physical).as_mut_ptr();
-        // SAFETY: boot mapped its usable regions, of which the plan is a part; nothing else
-        // is made of that part, and BootInfo is taken only once.
-        unsafe { heap::init(at(plan.heap.start)..at(plan.heap.end)) };
         let root = Cr3::read().0.start_address().as_u64();
         // SAFETY: CR3 names the live top-level table, which lies in mapped memory and which
         // nothing else in the kernel has a reference to.
@@ -84,9 +100,7 @@ impl Memory {
         let next_device_page = free_slot(root);
         // SAFETY: all of physical memory is mapped at this offset.
         let tables = unsafe { OffsetPageTable::new(root, offset) };
-        let frames = Frames { next: plan.frames.start, end: plan.frames.end };
-        let usable_bytes = plan.usable_bytes;
-        Self { tables, frames, next_device_page, usable_bytes }
+        Self { tables, next_device_page }
     }
 
     /// Maps the page at `address`, a device's, in the shared half: writable, uncached, not
@@ -104,7 +118,7 @@ impl Memory {
             | PageTableFlags::WRITE_THROUGH;
         // SAFETY: the page is fresh, so no reference into it exists, and the frame is
         // device memory, which backs no Rust object.
-        let mapped = unsafe { self.tables.map_to(page, frame, flags, &mut self.frames) };
+        let mapped = unsafe { self.tables.map_to(page, frame, flags, &mut Frames) };
         mapped.expect("a fresh page of a free slot is not mapped").flush();
         register_device(gpa);
         self.next_device_page += PAGE_SIZE;
@@ -159,21 +173,26 @@ fn register_device(gpa: SharedGpa) {
     free.expect("more devices than the table has places").store(gpa.bits(), Ordering::Release);
 }
 
-/// Page frames for tables.
-#[derive(Debug)]
-struct Frames {
-    next: u64,
-    end: u64,
-}
+/// Page frames for tables: the heap's.
+struct Frames;
 
-// SAFETY: the range is whole pages of usable memory set aside by `regions::plan`, and each
-// is given out once.
+// SAFETY: each frame is a block of the heap of its own, which is not freed.
 unsafe impl FrameAllocator<Size4KiB> for Frames {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        let frame = (self.next < self.end).then(|| PhysAddr::new(self.next))?;
-        self.next += PAGE_SIZE;
+        const PAGE: usize = PAGE_SIZE as usize;
+        let page = try_alloc(BlockLayout::from_size_align(PAGE, PAGE).ok()?).ok()?;
+        let address = page.expose_provenance().get() as u64;
+        let frame = PhysAddr::new(address - LAYOUT.get()?.physical_offset);
         Some(PhysFrame::containing_address(frame))
     }
+}
+
+/// The text that boot hands over: the image's options.
+pub(crate) fn boot_text(boot_info: &'static BootInfo) -> &'static [u8] {
+    let Some(address) = boot_info.ramdisk_addr.into_option() else { return &[] };
+    let text = ptr::with_exposed_provenance(address as usize);
+    // SAFETY: boot says that so many bytes of the image are mapped there; nobody writes them.
+    unsafe { slice::from_raw_parts(text, boot_info.ramdisk_len as usize) }
 }
 
 /// Memory as the #VE router asks about it.

@@ -1,0 +1,119 @@
+//! The kernel's options: words in the image, and so measured.
+//!
+//! `accept=lazy|eager|background` says when memory is accepted; boot reads it, too.
+
+use core::fmt;
+
+/// The most bytes of text.
+pub const MAX_BYTES: usize = 256;
+
+/// When memory is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acceptance {
+    /// All of it by boot.
+    #[default]
+    Eager,
+    /// By the kernel, at the first allocation that reaches it.
+    Lazy,
+    /// The same, and a unit of 2 MiB each time the kernel idles.
+    Background,
+}
+
+/// The options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// When memory is accepted.
+    pub acceptance: Acceptance,
+}
+
+impl Options {
+    /// Reads words separated by spaces. What is not said is the default.
+    ///
+    /// # Errors
+    /// A word is not known, or the text is not printable ASCII.
+    pub fn parse(text: &[u8]) -> Result<Self, OptionError<'_>> {
+        let is_text = text.len() <= MAX_BYTES
+            && text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+        let text = str::from_utf8(text).ok().filter(|_| is_text).ok_or(OptionError::NoText)?;
+        let mut options = Self::default();
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            options.acceptance = match word {
+                "accept=eager" => Acceptance::Eager,
+                "accept=lazy" => Acceptance::Lazy,
+                "accept=background" => Acceptance::Background,
+                _ => return Err(OptionError::Unknown(word)),
+            };
+        }
+        Ok(options)
+    }
+}
+
+/// Why options are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionError<'a> {
+    /// Not printable ASCII, or too long.
+    NoText,
+    /// This word is not known.
+    Unknown(&'a str),
+}
+
+impl fmt::Display for OptionError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoText => write!(f, "the options are not {MAX_BYTES} bytes of printable ASCII"),
+            Self::Unknown(word) => {
+                write!(f, "option {word:?} is not known; there is accept=lazy|eager|background")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OptionError<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn acceptance(text: &str) -> Acceptance {
+        Options::parse(text.as_bytes()).unwrap().acceptance
+    }
+
+    #[test]
+    fn each_way_of_acceptance_is_understood() {
+        assert_eq!(acceptance(""), Acceptance::Eager);
+        assert_eq!(acceptance("accept=eager"), Acceptance::Eager);
+        assert_eq!(acceptance("  accept=lazy "), Acceptance::Lazy);
+        assert_eq!(acceptance("accept=background"), Acceptance::Background);
+        assert_eq!(acceptance("accept=eager accept=lazy"), Acceptance::Lazy);
+    }
+
+    #[test]
+    fn an_unknown_word_is_named_with_those_that_are_known() {
+        for word in ["accept", "accept=", "accept=Lazy", "acceptance=lazy", "quiet"] {
+            let text = std::format!("accept=lazy {word}");
+            let error = Options::parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error, OptionError::Unknown(word));
+            assert!(error.to_string().contains(word));
+            assert!(error.to_string().contains("accept=lazy|eager|background"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_of_text_is_refused() {
+        for text in [&b"accept=lazy\n"[..], b"\xFF", b"\0", &[b' '; MAX_BYTES + 1]] {
+            assert_eq!(Options::parse(text), Err(OptionError::NoText));
+        }
+        assert_eq!(Options::parse(&[b' '; MAX_BYTES]), Ok(Options::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Options::parse(&bytes);
+        }
+    }
+}
