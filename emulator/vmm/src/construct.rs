@@ -5,7 +5,7 @@
 //! missing, PAGE.ADD, and 16 MR.EXTENDs if the section is measured; MR.FINALIZE.
 
 use abi::field::{td as td_field, vp};
-use abi::{Hpa, PAGE_SIZE, PrivateGpa};
+use abi::{GpaWidth, Hpa, PAGE_SIZE, PrivateGpa};
 use image::{Metadata, Section, SectionKind, hob};
 use zerocopy::IntoBytes;
 
@@ -14,7 +14,9 @@ use crate::failure::Failure;
 use crate::fault;
 use crate::features::Features;
 use crate::guest_memory::GuestMemory;
+use crate::iommu::Iommu;
 use crate::lapic::Lapic;
+use crate::pci::Pci;
 use crate::shared_ept::SharedEpt;
 use crate::system::Capabilities;
 use crate::td::{NOTIFICATION_VECTOR, PostedInterrupts, Td, TdClock, Vcpu, Vmm};
@@ -120,17 +122,39 @@ pub fn vcpu(
         offset: mng_rd(vmm, td, td_field::TSC_OFFSET)?,
         multiplier: mng_rd(vmm, td, td_field::TSC_MULTIPLIER)?,
     };
+    let mut ports = Ports::new(config.features);
+    ports.pci = devices(vmm, &shared, td.width)?;
     Ok(Vcpu {
         tdvpr,
         shared,
         lapic: Lapic::new(crate::X2APIC_ID),
         msrs: Msrs::new(),
-        ports: Ports::new(config.features),
+        ports,
         features: config.features,
         ioapic: Ioapic::default(),
         posted: PostedInterrupts::new(descriptor),
         clock,
     })
+}
+
+/// The PCI functions that the TD gets, behind the IOMMU if there is one.
+fn devices(vmm: &mut Vmm<'_>, shared: &SharedEpt, width: GpaWidth) -> Result<Pci, Failure> {
+    let mut pci = Pci::find(vmm.devices);
+    if pci.functions().next().is_none() {
+        return Ok(pci);
+    }
+    let tables = shared.device_tables(vmm.memory, &mut vmm.pool, width)?;
+    let functions = pci.functions();
+    let iommu = Iommu::start(vmm.devices, vmm.memory, &mut vmm.pool, tables, functions)?;
+    let count = pci.functions().count();
+    log::info!(
+        "{count} virtio devices, {} an IOMMU",
+        if iommu.is_some() { "behind" } else { "without" }
+    );
+    if let Some(iommu) = iommu {
+        pci.confine(iommu);
+    }
+    Ok(pci)
 }
 
 /// The image's sections, then TDH.MR.FINALIZE. Returns the first page that was added.

@@ -30,6 +30,8 @@ pub enum Failure {
     },
     /// The module works, but not as this VMM (and KVM) needs it.
     Unsuitable(&'static str),
+    /// QEMU's IOMMU cannot do what it is there for.
+    Iommu(&'static str),
     /// The image is not one that QEMU would start, or would start safely.
     Image(ImageError),
     /// The image and the memory do not fit together.
@@ -111,6 +113,7 @@ impl fmt::Display for Failure {
             }
             Self::Module { leaf, error } => write!(f, "module: {leaf} answered {error}"),
             Self::Unsuitable(what) => write!(f, "module: {what}"),
+            Self::Iommu(what) => write!(f, "QEMU: intel-iommu: {what}"),
             Self::Image(error) => write!(f, "firmware: {error}"),
             Self::Hob(error) => write!(f, "firmware: {error}"),
             Self::Config(error) => write!(f, "VMM: configuration: {error}"),

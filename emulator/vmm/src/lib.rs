@@ -8,7 +8,7 @@
 //!
 //! In the order of a run: [`config`], [`features`] and [`ram`] say what there is, [`system`] brings the
 //! module up with the memory of [`tdmr`], [`construct`] builds the TD, [`run`] runs it with
-//! [`registers`], [`fault`], [`vmcall`], [`interrupts`] and [`idle`], [`teardown`] takes it apart, and
+//! [`registers`], [`fault`], [`vmcall`], [`interrupts`] and [`idle`], with the devices of [`pci`] and [`iommu`], [`teardown`] takes it apart, and
 //! [`session`] is all of it.
 #![no_std]
 #[cfg(test)]
@@ -23,7 +23,9 @@ pub mod features;
 pub mod guest_memory;
 pub mod idle;
 pub mod interrupts;
+pub mod iommu;
 pub mod lapic;
+pub mod pci;
 pub mod pool;
 pub mod ram;
 pub mod registers;

@@ -118,7 +118,9 @@ impl Prepared<'_, '_> {
         log::info!("mrtd {}", Hex(&construct::mrtd(vmm, td)?));
         probe(vmm, config.probe, private_page)?;
         let watchdog = Watchdog::start(vmm.cpu, config.timeout_ms);
-        Ok(run::run(vmm, td, &mut vcpu, watchdog, exits, registers))
+        let end = run::run(vmm, td, &mut vcpu, watchdog, exits, registers);
+        vcpu.ports.pci.quiesce(vmm.devices);
+        Ok(end)
     }
 }
 

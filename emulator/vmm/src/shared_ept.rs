@@ -18,6 +18,7 @@
 use abi::{GpaWidth, Hpa, SharedGpa};
 
 use crate::failure::Failure;
+use crate::iommu::DeviceTables;
 use crate::pool::Pool;
 use crate::seam::Memory;
 
@@ -62,6 +63,22 @@ impl SharedEpt {
     #[must_use]
     pub const fn root(&self) -> Hpa {
         self.root
+    }
+
+    /// The tables below the SHARED bit, by which devices see the TD's shared memory: addresses
+    /// without that bit lead there where the TD's with it do.
+    ///
+    /// # Errors
+    /// No page is left for a table.
+    pub fn device_tables(
+        &self,
+        memory: &mut dyn Memory,
+        pool: &mut Pool,
+        width: GpaWidth,
+    ) -> Result<DeviceTables, Failure> {
+        let start = SharedGpa::try_new(0, width).map_err(|_| Failure::Iommu("no address 0"))?;
+        let levels = self.levels - 1;
+        Ok(DeviceTables { root: next(memory, pool, slot(self.root, start, levels))?, levels })
     }
 
     /// What the tables say about the page of `gpa`.
@@ -126,18 +143,22 @@ impl SharedEpt {
     ) -> Result<Hpa, Failure> {
         let mut at = self.root;
         for level in (1..self.levels).rev() {
-            let slot = slot(at, gpa, level);
-            let entry = memory.read_u64(slot);
-            at = match Hpa::try_new(entry & ADDRESS) {
-                Ok(next) if entry & RWX != 0 => next,
-                _ => {
-                    let next = table(memory, pool)?;
-                    memory.write_u64(slot, next.bits() | SUPPRESS_VE | RWX);
-                    next
-                }
-            };
+            at = next(memory, pool, slot(at, gpa, level))?;
         }
         Ok(slot(at, gpa, 0))
+    }
+}
+
+/// The table that the entry at `slot` leads to; made if there is none.
+fn next(memory: &mut dyn Memory, pool: &mut Pool, slot: Hpa) -> Result<Hpa, Failure> {
+    let entry = memory.read_u64(slot);
+    match Hpa::try_new(entry & ADDRESS) {
+        Ok(next) if entry & RWX != 0 => Ok(next),
+        _ => {
+            let next = table(memory, pool)?;
+            memory.write_u64(slot, next.bits() | SUPPRESS_VE | RWX);
+            Ok(next)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! | guest-physical page | answer |
 //! |---|---|
 //! | memory | the TD's shared page, as QEMU would |
+//! | in [`pci::WINDOW`](crate::pci::WINDOW) | memory of the TD's PCI functions, where they decode it |
 //! | 0xFEC00000 | QEMU's IOAPIC, but no entry of it is ever unmasked |
 //! | 0xFF000000 | the memory of QEMU's `pc-testdev`, where it is attached |
 //! | everything else, local APIC and HPET included | reads ones, writes dropped |

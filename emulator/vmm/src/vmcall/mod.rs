@@ -208,9 +208,15 @@ fn register(
     let read = match (address - offset, is_write) {
         (mmio::IOAPIC, false) => vcpu.ioapic.read(vmm.devices, offset, width),
         (mmio::TEST_MEMORY, false) => vmm.devices.register_read(address, width),
+        (_, false) if vcpu.ports.pci.has(address, width.bytes().into()) => {
+            vmm.devices.register_read(address, width)
+        }
         (_, false) => u32::MAX,
         (mmio::IOAPIC, true) => return vcpu.ioapic.write(vmm.devices, offset, width, written),
         (mmio::TEST_MEMORY, true) => return vmm.devices.register_write(address, width, written),
+        (_, true) if vcpu.ports.pci.has(address, width.bytes().into()) => {
+            return vmm.devices.register_write(address, width, written);
+        }
         (_, true) => return,
     };
     piece.copy_from_slice(&read.to_le_bytes()[..piece.len()]);

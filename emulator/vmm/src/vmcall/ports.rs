@@ -13,14 +13,14 @@
 //! | 0x510, 0x511 | fw_cfg by port | yes | selector alone |
 //! | 0x608-0x60B | ACPI timer | yes | dropped |
 //! | 0xCF8 | PCI address | yes | kept here |
-//! | 0xCFC-0xCFF | PCI data | yes | 00:00.0 scratchpad (0xDC) alone |
+//! | 0xCFC-0xCFF | PCI data | yes | 00:00.0 scratchpad (0xDC), and what [`Pci`] allows |
 //! | 0x64 = 0xFE, 0xCF9 bit 2 | reset | ones | ends the run |
 //! | 0x604 bit 13 | ACPI sleep | ones | ends the run |
 //! | 0x5A0-0x5AF | [`Scratch`], if the configuration has it | yes | yes |
 //! | everything else | nothing there | ones | dropped |
 //!
-//! "Everything else" includes fw_cfg's DMA port, PCI command registers and BARs (bus
-//! mastering), the 8259s, 8254 and 8237, and the logs of VMM (0xE9) and module (0x403). The
+//! "Everything else" includes fw_cfg's DMA port, PCI command registers and BARs of devices that
+//! are not the TD's, the 8259s, 8254 and 8237, and the logs of VMM (0xE9) and module (0x403). The
 //! fw_cfg items that hold the module and the VMM read as empty. As under KVM the port is
 //! the low 16 bits of R14.
 
@@ -28,6 +28,8 @@ use abi::{IoWidth, verdict};
 
 use super::Scratch;
 use crate::features::Features;
+use crate::pci::Pci;
+use crate::pci::config::{ADDRESS as PCI_ADDRESS, DATA as PCI_DATA, ENABLE as PCI_ENABLE};
 use crate::seam::Devices;
 
 const COM1: u16 = 0x3F8;
@@ -42,13 +44,10 @@ const ACPI_CONTROL: u16 = 0x604;
 const ACPI_TIMER: u16 = 0x608;
 const KEYBOARD: u16 = 0x64;
 const RESET: u16 = 0xCF9;
-const PCI_ADDRESS: u16 = 0xCF8;
-const PCI_DATA: u16 = 0xCFC;
 
 const PULSE_RESET: u32 = 0xFE;
 const RESET_CPU: u32 = 1 << 2;
 const SLEEP_ENABLE: u32 = 1 << 13;
-const PCI_ENABLE: u32 = 1 << 31;
 /// 00:00.0, register 0xDC: 32 bits without effect.
 const PCI_SCRATCHPAD: u32 = PCI_ENABLE | 0xDC;
 /// fw_cfg items of QEMU's -kernel, -initrd and -append: what runs under the TD.
@@ -74,6 +73,8 @@ pub enum PortAnswer {
 #[derive(Clone, Debug)]
 pub struct Ports {
     pci_address: u32,
+    /// The TD's PCI functions.
+    pub(crate) pci: Pci,
     fw_cfg_is_hidden: bool,
     scratch: Option<Scratch>,
 }
@@ -83,7 +84,7 @@ impl Ports {
     #[must_use]
     pub fn new(features: Features) -> Self {
         let scratch = features.contains(Features::SCRATCH_PORT).then(Scratch::new);
-        Self { pci_address: 0, fw_cfg_is_hidden: false, scratch }
+        Self { pci_address: 0, pci: Pci::default(), fw_cfg_is_hidden: false, scratch }
     }
 
     /// IN.
@@ -129,6 +130,10 @@ impl Ports {
             {
                 devices.port_write(PCI_ADDRESS, IoWidth::Dword, PCI_SCRATCHPAD);
                 devices.port_write(port, width, value);
+            }
+            PCI_DATA..=0xCFF if self.pci_is_selected(port, width) => {
+                let place = (port - PCI_DATA, width);
+                self.pci.write(devices, self.pci_address, place, value);
             }
             FW_CFG_SELECTOR if width == IoWidth::Word => {
                 self.fw_cfg_is_hidden = FW_CFG_HIDDEN.contains(&(value as u16 & 0x3FFF));
