@@ -90,6 +90,7 @@ pub fn options(test: &str, name: &str) -> Options {
         gpaw: 48,
         config: String::new(),
         module_options: String::new(),
+        devices: Vec::new(),
         timeout: Duration::from_secs(30),
         logs: scratch(test),
         echo: false,

@@ -48,6 +48,17 @@ pub enum Machine {
     Plain,
 }
 
+/// A virtio device of the machine.
+#[derive(Clone, Debug)]
+pub enum Virtio {
+    /// Random numbers of the host's.
+    Rng,
+    /// A disk: the raw file, which the trust domain can write.
+    Disk(PathBuf),
+    /// A console: QEMU connects to this Unix socket, where somebody listens.
+    Console(PathBuf),
+}
+
 /// One boot.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -65,6 +76,8 @@ pub struct Options {
     pub config: String,
     /// Words for the emulated module, separated by spaces; empty for none.
     pub module_options: String,
+    /// Virtio devices, on PCI.
+    pub devices: Vec<Virtio>,
     /// QEMU is killed when this has passed.
     pub timeout: Duration,
     /// Folder for `console.log`, `module.log`, `vmm.log` and `qemu.log`.
@@ -174,6 +187,7 @@ pub fn command_line(options: &Options) -> Vec<OsString> {
         }
     }
     line.words("-device isa-debug-exit,iobase=0xf4,iosize=4");
+    line.devices(options);
     line.0
 }
 
@@ -238,6 +252,36 @@ impl Line {
         self.log("v", &options.logs.join("vmm.log"), "0xe9");
         self.words("-fw_cfg").path("name=opt/tdlet/image,file=", &options.image);
         self.words("-fw_cfg").option("name=opt/tdlet/config,string=", &options.config_string());
+    }
+
+    /// Appends the virtio devices. Under the emulator an IOMMU comes before them, and they go
+    /// through it; for a confidential guest on KVM QEMU itself makes them do as if. [TDVF 3.3]
+    fn devices(&mut self, options: &Options) {
+        let is_emulator = !matches!(options.machine, Machine::Kvm | Machine::Plain);
+        let common =
+            if is_emulator { "disable-legacy=on,iommu_platform=on" } else { "disable-legacy=on" };
+        if is_emulator && !options.devices.is_empty() {
+            self.words("-device intel-iommu,aw-bits=48");
+        }
+        for (index, device) in options.devices.iter().enumerate() {
+            match device {
+                Virtio::Rng => {
+                    self.words(&format!("-device virtio-rng-pci,{common}"));
+                }
+                Virtio::Disk(file) => {
+                    let drive = format!("if=none,id=disk{index},format=raw,file=");
+                    self.words("-drive")
+                        .path(&drive, file)
+                        .words(&format!("-device virtio-blk-pci,drive=disk{index},{common}"));
+                }
+                Virtio::Console(socket) => {
+                    let chardev = format!("socket,id=console{index},path=");
+                    self.words("-chardev").path(&chardev, socket).words(&format!(
+                        "-device virtio-serial-pci,{common} -device virtconsole,chardev=console{index}"
+                    ));
+                }
+            }
+        }
     }
 
     /// Appends one option value; QEMU wants commas in it doubled.
@@ -321,6 +365,7 @@ mod tests {
             gpaw: 48,
             config: "timeout=500".into(),
             module_options: String::new(),
+            devices: Vec::new(),
             timeout: Duration::from_secs(1),
             logs: "logs".into(),
             echo: false,
@@ -349,6 +394,32 @@ mod tests {
         let line = command_line(&Options { module_options, ..options(machine) });
         let at = line.iter().position(|word| word == "-append").unwrap();
         assert_eq!(line[at + 1], "seamcall=gp seed=1");
+    }
+
+    #[test]
+    fn devices_stand_behind_an_iommu_where_the_emulator_is() {
+        let devices =
+            vec![Virtio::Rng, Virtio::Disk("a,b.img".into()), Virtio::Console("s".into())];
+        let line = |machine| {
+            let options = Options { devices: devices.clone(), ..options(machine) };
+            let words = command_line(&options).into_iter();
+            words.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        let emulated = line(Machine::Emulator { module: "m.elf".into(), vmm: "v.elf".into() });
+        let expected = "-device intel-iommu,aw-bits=48 \
+                        -device virtio-rng-pci,disable-legacy=on,iommu_platform=on \
+                        -drive if=none,id=disk1,format=raw,file=a,,b.img \
+                        -device virtio-blk-pci,drive=disk1,disable-legacy=on,iommu_platform=on \
+                        -chardev socket,id=console2,path=s \
+                        -device virtio-serial-pci,disable-legacy=on,iommu_platform=on \
+                        -device virtconsole,chardev=console2";
+        assert!(emulated.ends_with(expected), "{emulated}");
+        let hardware = line(Machine::Kvm);
+        assert!(!hardware.contains("iommu"), "{hardware}");
+        assert!(
+            hardware.contains("-device virtio-blk-pci,drive=disk1,disable-legacy=on"),
+            "{hardware}"
+        );
     }
 
     #[test]

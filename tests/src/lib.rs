@@ -18,4 +18,4 @@ pub mod qemu;
 pub mod registers;
 pub mod verdict;
 
-pub use launch::{Exit, Machine, Options, Report, boot, command_line};
+pub use launch::{Exit, Machine, Options, Report, Virtio, boot, command_line};

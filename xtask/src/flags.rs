@@ -28,6 +28,8 @@ xflags::xflags! {
             optional --append text: OptionText
             /// Memory of the trust domain: 12M (the default) to 2G.
             optional --memory size: Size
+            /// Attach this raw file as a virtio disk, which the trust domain can write.
+            optional --disk file: PathBuf
             /// Kill QEMU after so many seconds (default: 30).
             optional --timeout seconds: u64
             /// QEMU to use: a path, or a command with arguments.
@@ -131,6 +133,7 @@ pub struct Run {
     pub image: Option<PathBuf>,
     pub append: Option<OptionText>,
     pub memory: Option<Size>,
+    pub disk: Option<PathBuf>,
     pub timeout: Option<u64>,
     pub qemu: Option<String>,
     pub attributes: Option<Hex>,

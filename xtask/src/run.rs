@@ -1,14 +1,15 @@
 //! `cargo xtask run`: builds, boots, and compares what the witnesses say.
 
+use std::fs;
 use std::path::{Display, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::crosscheck::Kernel;
 use harness::qemu::{DEFAULT, OLDEST_WITH_TDX};
 use harness::verdict::{self, Layer};
-use harness::{Machine, Options, Report, command_line, crosscheck, paths};
+use harness::{Machine, Options, Report, Virtio, command_line, crosscheck, paths};
 use image::PageOrder;
 use xshell::Shell;
 
@@ -43,6 +44,9 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
         !hardware || flags.module_options.is_none(),
         "--module-options is for the emulated module: add --emulator"
     );
+    if let Some(disk) = &flags.disk {
+        check_disk(disk)?;
+    }
     let emulator = if hardware { &[][..] } else { &bare::EMULATOR };
     let td = if given.is_some() { &[][..] } else { &bare::TD };
     let packages = [td, emulator].concat();
@@ -90,6 +94,7 @@ fn options(flags: &flags::Run, hardware: bool) -> Options {
         gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
         config: format!("timeout={}", watchdog.as_millis()),
         module_options: flags.module_options.clone().unwrap_or_default(),
+        devices: flags.disk.iter().cloned().map(Virtio::Disk).collect(),
         timeout,
         logs: flags.logs.clone().unwrap_or_else(|| paths::target().join("run")),
         echo: true,
@@ -100,6 +105,15 @@ fn options(flags: &flags::Run, hardware: bool) -> Options {
 /// `target/td/td.fd` stays what `cargo xtask image` says.
 fn built(flags: &flags::Run) -> PathBuf {
     paths::image(if flags.append.is_some() { "td-append" } else { "td" })
+}
+
+/// A disk is whole sectors.
+fn check_disk(disk: &Path) -> Result<()> {
+    const SECTOR: u64 = 512;
+    let file = fs::metadata(disk).with_context(|| format!("no disk {}", disk.display()))?;
+    let is_disk = file.is_file() && file.len() != 0 && file.len().is_multiple_of(SECTOR);
+    ensure!(is_disk, "{} is no disk: a file of whole sectors of 512 bytes", disk.display());
+    Ok(())
 }
 
 /// Whether KVM here can run trust domains, and this user may. [TDVF 3.1]
