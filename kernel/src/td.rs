@@ -4,8 +4,8 @@
 
 use abi::ghci::{FATAL_TEXT_BYTES, function};
 use abi::leaf::tdg;
-use abi::{IoWidth, PageLevel, PrivateGpa, SharedGpa, Status, VeInfo};
-use tdcall::ghci::{self, CacheOperation, MmioWidth, VmcallError};
+use abi::{GpaRange, IoWidth, PageLevel, PrivateGpa, SharedGpa, Status, VeInfo};
+use tdcall::ghci::{self, CacheOperation, MapGpaError, MmioWidth, VmcallError};
 use tdcall::guest::{self, VpInfo};
 
 use crate::counts;
@@ -53,6 +53,19 @@ pub struct Td;
 /// Calls that take pages away or bring them, which only their owner may do: not in the trait.
 #[expect(clippy::unused_self, reason = "like the functions of the trait")]
 impl Td {
+    /// MapGPA. [TDVF 4.4]
+    ///
+    /// # Errors
+    /// See [`MapGpaError`].
+    ///
+    /// # Safety
+    /// That of [`ghci::map_gpa`].
+    pub(crate) unsafe fn map_gpa(&mut self, range: GpaRange) -> Result<(), MapGpaError> {
+        counts::vmcall(function::MAP_GPA);
+        // SAFETY: the caller's promise.
+        unsafe { ghci::map_gpa(range) }
+    }
+
     /// TDG.MEM.PAGE.ACCEPT. [ABI-G 11]
     ///
     /// # Safety

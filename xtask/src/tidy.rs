@@ -23,7 +23,8 @@ const MAY_BE_UNSAFE: [(&str, &str); 11] = [
     (
         "kernel/src/",
         "attest checks/io checks/mmio checks/msr checks/refused checks/registers checks/time console \
-         debug exit interrupts memory/heap memory/mod memory/store msr td traps \
+         debug exit interrupts memory/heap memory/live memory/mod memory/shared/copy \
+         memory/shared/machine memory/shared/pages memory/store msr td traps \
          ve/emulate/tests/native",
     ),
     (

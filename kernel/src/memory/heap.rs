@@ -28,8 +28,6 @@ static STORE: Mutex<Store> = Mutex::new(Store::EMPTY);
 static BACKGROUND: AtomicBool = AtomicBool::new(false);
 /// Bytes in boot's map.
 static TOTAL_BYTES: AtomicU64 = AtomicU64::new(0);
-/// Bytes that are shared with the host at the moment: whoever converts memory counts.
-pub(crate) static SHARED_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// The TDX module, for memory that boot left.
 struct Module;
@@ -144,7 +142,7 @@ fn numbers_of(store: &Store) -> Numbers {
         accepted: total.saturating_sub(unaccepted),
         unaccepted,
         heap_used: store.used_bytes(),
-        shared: SHARED_BYTES.load(Ordering::Relaxed),
+        shared: super::shared::numbers().shared_bytes as u64,
     }
 }
 

@@ -8,8 +8,11 @@
 
 mod areas;
 mod heap;
+mod live;
 mod numbers;
+pub mod shared;
 mod store;
+mod tables;
 mod unaccepted;
 mod walk;
 
@@ -32,6 +35,7 @@ use x86_64::{PhysAddr, VirtAddr};
 use self::areas::Areas;
 pub use self::heap::{Heap, accept_in_background, numbers, try_alloc, try_numbers};
 pub use self::numbers::{Numbers, OutOfMemory};
+pub use self::tables::TableError;
 use self::walk::Translation;
 use crate::options::Acceptance;
 use crate::ve::decode::MAX_LENGTH;
@@ -46,9 +50,10 @@ const PHYSICAL_END_MIN: u64 = 4 << 30;
 /// GPAs of the mapped device pages, SHARED bit included; 0 is free.
 static DEVICES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 
-/// The last page that was found to be private memory when code was read from it; no page is
-/// mapped to another place later on. 1 is none.
-static CODE_PAGE: AtomicU64 = AtomicU64::new(1);
+/// The last page that was found to be private memory when code was read from it; forgotten when
+/// a mapping changes.
+static CODE_PAGE: AtomicU64 = AtomicU64::new(NO_CODE_PAGE);
+const NO_CODE_PAGE: u64 = 1;
 
 #[derive(Clone, Copy, Debug)]
 struct Layout {
@@ -98,6 +103,7 @@ impl Memory {
         // nothing else in the kernel has a reference to.
         let root = unsafe { &mut *(offset + root).as_mut_ptr::<PageTable>() };
         let next_device_page = free_slot(root);
+        shared::init(root, next_device_page);
         // SAFETY: all of physical memory is mapped at this offset.
         let tables = unsafe { OffsetPageTable::new(root, offset) };
         Self { tables, next_device_page }
@@ -208,6 +214,12 @@ impl ve::Memory for Map {
     fn is_device(&self, gpa: SharedGpa) -> bool {
         let page = gpa.bits() & !(PAGE_SIZE - 1);
         DEVICES.iter().any(|device| device.load(Ordering::Acquire) == page)
+    }
+
+    fn is_shared(&self, gpa: SharedGpa) -> bool {
+        let Some(layout) = LAYOUT.get() else { return false };
+        let found = shared::address_of(gpa).and_then(|address| layout.translate(address));
+        found.is_some_and(|found| found.gpa == gpa.bits())
     }
 
     #[inline(always)]

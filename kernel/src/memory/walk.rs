@@ -3,13 +3,13 @@
 //! Four levels, as bootloader_api promises. Pure: entries come through a function.
 
 /// Present.
-const PRESENT: u64 = 1 << 0;
+pub(crate) const PRESENT: u64 = 1 << 0;
 /// A leaf at level 2 (2 MiB) or 3 (1 GiB).
-const LARGE: u64 = 1 << 7;
+pub(crate) const LARGE: u64 = 1 << 7;
 /// Writable.
-const WRITABLE: u64 = 1 << 1;
+pub(crate) const WRITABLE: u64 = 1 << 1;
 /// Bits 51:12: the address, with the SHARED bit where there is one.
-const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+pub(crate) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// Where a linear address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) fn translate(
     address: u64,
     entry_at: impl Fn(u64) -> Option<u64>,
 ) -> Option<Translation> {
-    if (address << 16).cast_signed() >> 16 != address.cast_signed() {
+    if !is_canonical(address) {
         return None;
     }
     let mut table = root & ADDRESS;
@@ -47,6 +47,11 @@ pub(crate) fn translate(
         table = entry & ADDRESS;
     }
     None
+}
+
+/// Bits 63:48 are copies of bit 47.
+pub(crate) const fn is_canonical(address: u64) -> bool {
+    (address << 16).cast_signed() >> 16 == address.cast_signed()
 }
 
 #[cfg(test)]

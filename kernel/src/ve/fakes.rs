@@ -143,6 +143,8 @@ pub(crate) const GS_BASE: u64 = 0xFFFF_FFFF_FFFF_0000;
 pub(crate) const CODE: u64 = 0xFFFF_FFFF_8000_0000;
 /// The device's address.
 pub(crate) const DEVICE: u64 = 0xFEC0_0000;
+/// The address of a page that the kernel made shared.
+pub(crate) const SHARED_PAGE: u64 = DEVICE + 0x2000;
 /// Where the device is mapped.
 pub(crate) const WINDOW: u64 = 0xFFFF_FF00_0000_0000;
 
@@ -179,6 +181,10 @@ impl Memory for Pages {
 
     fn is_device(&self, gpa: SharedGpa) -> bool {
         gpa.address() & !0xFFF == DEVICE
+    }
+
+    fn is_shared(&self, gpa: SharedGpa) -> bool {
+        gpa.address() & !0xFFF == SHARED_PAGE
     }
 
     fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool {

@@ -62,7 +62,8 @@ fn device_address(memory: &impl Memory, info: &VeInfo) -> Result<SharedGpa, Unro
         return Err(Unroutable::NotAnAccess);
     }
     if !memory.is_device(gpa) {
-        return Err(Unroutable::UnknownDevice);
+        let is_shared = memory.is_shared(gpa);
+        return Err(if is_shared { Unroutable::NotShared(gpa) } else { Unroutable::UnknownDevice });
     }
     Ok(gpa)
 }

@@ -59,6 +59,8 @@ pub trait Memory {
     fn gpa_width(&self) -> GpaWidth;
     /// Whether the page of `gpa` was mapped as a device's.
     fn is_device(&self, gpa: SharedGpa) -> bool;
+    /// Whether the page of `gpa` is mapped as shared memory, which never raises #VE.
+    fn is_shared(&self, gpa: SharedGpa) -> bool;
     /// Copies code at a linear address, `bytes` not crossing a page; false unless the page
     /// is mapped and private.
     fn read_code(&self, address: u64, bytes: &mut [u8]) -> bool;

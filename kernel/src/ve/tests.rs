@@ -2,9 +2,10 @@
 
 use abi::{GpaWidth, Regs};
 
-use super::fakes::{Asked, CODE, DEVICE, Host, Pages, WINDOW};
+use super::fakes::{Asked, CODE, DEVICE, Host, Pages, SHARED_PAGE, WINDOW};
 use super::*;
 use abi::IoWidth;
+use std::string::ToString;
 use tdcall::ghci::MmioWidth;
 
 pub(super) const OLD: u64 = 0x1122_3344_5566_7788;
@@ -309,6 +310,10 @@ fn an_access_that_is_not_a_devices_is_a_stop() {
     };
     assert_eq!(stop(|info| info.guest_physical_address = DEVICE), Unroutable::PrivateMemory);
     assert_eq!(stop(|info| info.guest_physical_address += 0x1000), Unroutable::UnknownDevice);
+    let shared = stop(|info| info.guest_physical_address += SHARED_PAGE - DEVICE + 8);
+    assert!(matches!(shared, Unroutable::NotShared(gpa) if gpa.address() == SHARED_PAGE + 8));
+    let words = "the host answered MapGPA with success, but page 0xfec02000 is not shared memory";
+    assert_eq!(shared.to_string(), words);
     assert!(matches!(stop(|info| info.guest_physical_address |= 1 << 50), Unroutable::Address(_)));
     assert_eq!(stop(|info| info.qualification = ACCESS | 4), Unroutable::NotAnAccess);
     assert_eq!(stop(|info| info.qualification = 1), Unroutable::NotAnAccess);

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use abi::AddressError;
+use abi::{AddressError, PAGE_SIZE, SharedGpa};
 use tdcall::ghci::VmcallError;
 
 use super::DecodeError;
@@ -52,6 +52,8 @@ pub enum Unroutable {
     Address(AddressError),
     /// The GPA is shared, but no device of the kernel's.
     UnknownDevice,
+    /// The page was made shared memory, but the host did not do it.
+    NotShared(SharedGpa),
     /// The processor fetched code or walked page tables in device memory.
     NotAnAccess,
     /// The code at RIP is not private memory.
@@ -111,6 +113,11 @@ impl fmt::Display for Unroutable {
             Self::PrivateMemory => f.write_str("private memory is missing"),
             Self::Address(error) => write!(f, "{error}"),
             Self::UnknownDevice => f.write_str("no device is mapped there"),
+            Self::NotShared(gpa) => write!(
+                f,
+                "the host answered MapGPA with success, but page {:#x} is not shared memory",
+                gpa.address() & !(PAGE_SIZE - 1)
+            ),
             Self::NotAnAccess => f.write_str("code or page tables in device memory"),
             Self::Code => f.write_str("the instruction is not in private memory"),
             Self::Decode(error) => write!(f, "{error}"),
