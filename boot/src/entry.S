@@ -158,8 +158,8 @@ start64:
     mov ecx, offset data_size
     rep movsb
     mov edi, offset bss_start
-    mov ecx, offset bss_size
-    rep stosb
+    mov ecx, offset bss_words
+    rep stosq
     mov edi, ebp
     mov esi, r9d
     mov rdx, r8

@@ -151,19 +151,17 @@ impl<'a, M: FrameMemory> AddressSpace<'a, M> {
             return Err(MapError::Unaligned { page: page.as_u64(), physical });
         }
         while left != 0 {
-            let mut table = self.root;
-            for depth in [3, 2] {
-                table = self.next_table(table, index(page, depth), page)?;
-            }
+            let upper = self.next_table(self.root, index(page, 3), page)?;
+            let frames_before = self.frames.next();
+            let table = self.next_table(upper, index(page, 2), page)?;
+            let is_new = self.frames.next() != frames_before;
             let entries = &mut self.memory.words(table, 1)[index(page, 1)..];
             let count = left.min(entries.len() as u64);
-            let leaf = physical | (flags | Flags::HUGE_PAGE).bits();
-            for (number, entry) in (0..count).zip(entries) {
-                if *entry != 0 {
-                    return Err(MapError::Taken(page.as_u64() + number * LARGE));
-                }
-                *entry = leaf + number * LARGE;
+            let entries = &mut entries[..count as usize];
+            if let Some(at) = entries.iter().position(|entry| !is_new && *entry != 0) {
+                return Err(MapError::Taken(page.as_u64() + at as u64 * LARGE));
             }
+            fill(entries, physical | (flags | Flags::HUGE_PAGE).bits());
             left -= count;
             physical += count * LARGE;
             page = VirtAddr::new_truncate(page.as_u64().wrapping_add(count * LARGE));
@@ -244,6 +242,24 @@ impl<'a, M: FrameMemory> AddressSpace<'a, M> {
         }
         Some(&mut self.memory.words(table, 1)[index(page, 0)]).filter(|entry| **entry != 0)
     }
+}
+
+/// Fills part of a table with leaves of 2 MiB in a row, the first of them `leaf`.
+fn fill(entries: &mut [u64], leaf: u64) {
+    const LARGE: u64 = PageLevel::Size2M.bytes();
+    let mut next = leaf;
+    // Addresses are below 2^52 and flags are not touched, so that nothing wraps: as the sums
+    // are not checked, an entry costs two instructions.
+    let mut take = || {
+        let leaf = next;
+        next = next.wrapping_add(LARGE);
+        leaf
+    };
+    let (eights, rest) = entries.as_chunks_mut::<8>();
+    for eight in eights {
+        *eight = [take(), take(), take(), take(), take(), take(), take(), take()];
+    }
+    rest.fill_with(take);
 }
 
 /// The frame that an entry points to.
@@ -366,6 +382,34 @@ mod tests {
             let error = MapError::Unaligned { page, physical };
             assert_eq!(space.map(VirtAddr::new(page), physical, level, READ), Err(error));
         }
+    }
+
+    #[test]
+    fn a_run_of_large_pages_is_mapped_unless_a_page_is_taken() {
+        const LARGE: u64 = 0x20_0000;
+        let run = |start, pages| VirtRange::try_new(start, pages * LARGE).unwrap();
+        let mut ram = accepted(&[(0x10_0000, 0x10_0000)]);
+        let mut arena = Arena::new(0x10_0000);
+        let mut space = AddressSpace::new(&mut arena, frames(&mut ram)).unwrap();
+        space.map_fresh(VirtAddr::new(0x8000_0000 + 700 * LARGE), READ).unwrap();
+        let taken = MapError::Taken(0x8000_0000 + 700 * LARGE);
+        assert_eq!(space.map_large(run(0x8000_0000, 701), 0, WRITE), Err(taken));
+        let again = MapError::Taken(0x8000_0000);
+        assert_eq!(space.map_large(run(0x8000_0000, 1), 0, WRITE), Err(again));
+        let page = 0x1000;
+        let error = MapError::Unaligned { page, physical: 0 };
+        assert_eq!(space.map_large(run(page, 1), 0, WRITE), Err(error));
+        // Past the end of a table, and not to its end.
+        assert_eq!(space.map_large(run(0x9_3FE0_0000, 515), 5 * LARGE, WRITE), Ok(()));
+        let root = space.root();
+        let mut view = View { arena, root, file: &[], file_frame: Frame::containing(1 << 50) };
+        assert_eq!(view.translate(0x9_3FDF_FFFF), None);
+        for page in 0..515 {
+            let (physical, flags) = view.translate(0x9_3FE0_0000 + page * LARGE + 7).unwrap();
+            assert_eq!(physical, (5 + page) * LARGE + 7);
+            assert_eq!(flags, WRITE | Flags::HUGE_PAGE);
+        }
+        assert_eq!(view.translate(0x9_3FE0_0000 + 515 * LARGE), None);
     }
 
     proptest! {
