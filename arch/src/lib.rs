@@ -18,5 +18,6 @@ pub mod pvh;
 mod runtime;
 pub mod trap;
 pub mod vmx;
+pub mod zero;
 
 pub use cell::BootCell;

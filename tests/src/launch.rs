@@ -18,8 +18,12 @@ use anyhow::{Context, Result};
 
 use crate::qemu::Qemu;
 
-/// RAM that the emulator needs besides the trust domain's.
+/// RAM of an emulator whose trust domain has next to none: 32 MiB of the module, 16 MiB of
+/// the VMM, their files and the image, and what the VMM keeps for the shared half.
 const EMULATOR_BYTES: u64 = 128 << 20;
+/// What it needs for each byte of the trust domain is a fraction of so many: 16 bytes of PAMT for
+/// 4096, and a page of the secure EPT for 512 pages, are 3/512.
+const EMULATOR_PART: u64 = 128;
 
 /// TD ATTRIBUTES: no #VE for private memory that is not there. [TDVF 3.2]
 const SEPT_VE_DISABLE: u64 = 1 << 28;
@@ -246,7 +250,7 @@ impl Line {
     /// Appends the PC that the emulator needs, with its logs and the VMM's files.
     fn emulator(&mut self, options: &Options) {
         self.words("-M q35 -cpu max,+svm,+npt,phys-bits=52 -smp 1");
-        self.memory(options.memory_bytes + EMULATOR_BYTES);
+        self.memory(options.memory_bytes + EMULATOR_BYTES + options.memory_bytes / EMULATOR_PART);
         self.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
         self.log("m", &options.logs.join("module.log"), "0x403");
         self.log("v", &options.logs.join("vmm.log"), "0xe9");
@@ -385,6 +389,13 @@ mod tests {
         let config = "name=opt/tdlet/config,string=\
                       memory=67108864,,attributes=0x10000000,,gpaw=48,,timeout=500";
         assert!(line.contains(&config.into()), "{line:?}");
+    }
+
+    #[test]
+    fn a_large_trust_domain_makes_the_emulator_larger() {
+        let machine = Machine::Emulator { module: "m.elf".into(), vmm: "v.elf".into() };
+        let line = command_line(&Options { memory_bytes: 6 << 30, ..options(machine) });
+        assert!(line.contains(&"6320M".into()), "{line:?}");
     }
 
     #[test]

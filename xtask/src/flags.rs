@@ -26,7 +26,7 @@ xflags::xflags! {
             optional --image file: PathBuf
             /// Options of the kernel, in one word, instead of `accept=eager`; see the README.
             optional --append text: OptionText
-            /// Memory of the trust domain: 12M (the default) to 2G.
+            /// Memory of the trust domain: 12M (the default) to 8G.
             optional --memory size: Size
             /// Attach this raw file as a virtio disk, which the trust domain can write.
             optional --disk file: PathBuf

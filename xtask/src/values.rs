@@ -20,9 +20,9 @@ pub(crate) struct Gpaw(pub(crate) u8);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OptionText(pub(crate) String);
 
-/// Less than this cannot hold the kernel and its tables; more than that is not below
-/// the PCI hole, which the emulator does not split around.
-const SIZES: std::ops::RangeInclusive<u64> = 12 << 20..=2 << 30;
+/// Less than this cannot hold the kernel and its tables; more than that is more than the
+/// emulated module has nested page tables for.
+const SIZES: std::ops::RangeInclusive<u64> = 12 << 20..=8 << 30;
 
 impl FromStr for Size {
     type Err = anyhow::Error;
@@ -40,7 +40,7 @@ impl FromStr for Size {
             Some(bytes) if SIZES.contains(&bytes) && bytes.is_multiple_of(1 << 20) => {
                 Ok(Self(bytes))
             }
-            _ => bail!("{text} is not a whole number of MiB between 12M and 2G"),
+            _ => bail!("{text} is not a whole number of MiB between 12M and 8G"),
         }
     }
 }
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(size("64"), Some(64));
         assert_eq!(size("1G"), Some(1024));
         assert_eq!(size("65536k"), Some(64));
-        for wrong in ["", "M", "64T", "64MB", "-1M", "11M", "4G", "65537K", "99999999999999999999"]
+        for wrong in ["", "M", "64T", "64MB", "-1M", "11M", "9G", "65537K", "99999999999999999999"]
         {
             assert_eq!(size(wrong), None, "{wrong}");
         }

@@ -156,13 +156,8 @@ impl Machine for Hardware {
     }
 
     fn zero(&mut self, hpa: u64, len: u64) {
-        const CHUNK: u64 = 4096;
-        const ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
-        let mut done = 0;
-        while done < len {
-            let part = CHUNK.min(len - done);
-            self.write(hpa.saturating_add(done), &ZEROS[..part as usize]);
-            done += part;
+        if self.ram.holds(hpa, len) {
+            self.identity.zero(hpa, len);
         }
     }
 

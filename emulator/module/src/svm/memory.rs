@@ -7,6 +7,8 @@ pub(super) trait Memory {
     fn read(&self, pa: u64, buf: &mut [u8]);
     /// Copies to `pa`.
     fn write(&mut self, pa: u64, bytes: &[u8]);
+    /// Fills `len` bytes at `pa` with zeros.
+    fn zero(&mut self, pa: u64, len: u64);
 
     /// Reads an aligned quadword.
     fn read_u64(&self, pa: u64) -> u64 {
@@ -48,6 +50,12 @@ pub(crate) mod fake {
         fn write(&mut self, pa: u64, bytes: &[u8]) {
             for (at, byte) in (pa..).zip(bytes) {
                 self.0.entry(at >> 12).or_insert([0; 4096])[at as usize & 0xFFF] = *byte;
+            }
+        }
+
+        fn zero(&mut self, pa: u64, len: u64) {
+            for at in pa..pa + len {
+                self.write(at, &[0]);
             }
         }
     }

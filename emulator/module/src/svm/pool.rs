@@ -44,7 +44,7 @@ impl Pool {
             return Err(PoolEmpty);
         };
         self.available -= 1;
-        memory.write(page, &[0; PAGE as usize]);
+        memory.zero(page, PAGE);
         Ok(page)
     }
 

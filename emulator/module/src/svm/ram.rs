@@ -45,6 +45,13 @@ impl Memory for Identity {
         unsafe { core::ptr::copy(bytes.as_ptr(), to, bytes.len()) };
     }
 
+    fn zero(&mut self, pa: u64, len: u64) {
+        debug_assert!(pa < MAPPED, "outside the map");
+        let start = core::ptr::with_exposed_provenance_mut::<u8>(pa as usize);
+        // SAFETY: as in `write`.
+        unsafe { arch::zero::clear(start, len as usize) };
+    }
+
     fn read_u64(&self, pa: u64) -> u64 {
         let from = core::ptr::with_exposed_provenance::<u64>(pa as usize & !7);
         // SAFETY: as in `read`; volatile, because the CPU sets accessed and dirty bits.

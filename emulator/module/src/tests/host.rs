@@ -304,8 +304,13 @@ impl Host {
                 owned += 1;
             }
         }
-        // The tests give away pages from the first 32 MiB of the pool.
-        for page in (POOL..POOL + (32 << 20)).step_by(PAGE as usize) {
+        // The tests give away pages from the first 32 MiB of the pool, and chance any page.
+        let pool = POOL..POOL + (32 << 20);
+        for page in self.m.hidden.iter().filter(|page| !pool.contains(page)) {
+            let slot = self.module.pamt_walk(&self.m, *page);
+            owned += usize::from(slot.is_some_and(|slot| slot.page_type().is_owned()));
+        }
+        for page in pool.step_by(PAGE as usize) {
             let Some(slot) = self.module.pamt_walk(&self.m, page) else { continue };
             let is_hidden = self.m.hidden.contains(&page);
             assert_eq!(is_hidden, slot.page_type().is_owned(), "page {page:#x}");

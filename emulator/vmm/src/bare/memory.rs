@@ -72,7 +72,7 @@ impl Memory for Ram {
     fn zero(&mut self, at: Hpa, len: u64) {
         let to = self.pointer(at, len);
         // SAFETY: RAM outside every Rust object, checked above.
-        unsafe { to.write_bytes(0, len as usize) };
+        unsafe { arch::zero::clear(to, len as usize) };
     }
 }
 
