@@ -1,6 +1,7 @@
 //! Tests that boot: one boot each, with a deadline, judged by the verdict and the logs.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
+mod append;
 mod checks;
 mod conformance_guest;
 mod conformance_host;
