@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
 mod command_line;
+mod deploy;
 mod documents;
 mod fake;
 mod harness_over_fake;

@@ -27,6 +27,11 @@ pub fn bare_target() -> PathBuf {
     target().join("bare")
 }
 
+/// Programs and schemas that check `deploy/`; `cargo xtask tools` fetches them.
+pub fn tools() -> PathBuf {
+    target().join("tools")
+}
+
 /// The profile of what is shipped: optimised for size, link-time optimisation.
 pub const RELEASE: &str = "release";
 

@@ -97,6 +97,9 @@ xflags::xflags! {
             /// QEMU to use: a path, or a command with arguments.
             optional --qemu command: String
         }
+        /// Fetches the programs and schemas that check deploy/ into target/tools.
+        cmd tools {
+        }
         /// Checks the rules of the house that clippy cannot.
         cmd tidy {
         }
@@ -124,6 +127,7 @@ pub enum XtaskCmd {
     Build(Build),
     Bench(Bench),
     Doctor(Doctor),
+    Tools(Tools),
     Tidy(Tidy),
     Ci(Ci),
 }
@@ -188,6 +192,9 @@ pub struct Ve {
 pub struct Doctor {
     pub qemu: Option<String>,
 }
+
+#[derive(Debug)]
+pub struct Tools;
 
 #[derive(Debug)]
 pub struct Tidy;

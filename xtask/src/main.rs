@@ -15,6 +15,7 @@ mod run;
 mod strip;
 mod test;
 mod tidy;
+mod tools;
 mod values;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
             BenchCmd::Ve(flags) => bench::ve(&sh, &flags),
         },
         XtaskCmd::Doctor(flags) => Ok(doctor::run(&flags)),
+        XtaskCmd::Tools(_) => tools::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(),
         XtaskCmd::Ci(flags) => ci::run(&sh, &flags),
     }

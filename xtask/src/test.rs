@@ -8,10 +8,13 @@ use anyhow::{Context, Result};
 use harness::fixture;
 use xshell::{Shell, cmd};
 
-use crate::{build, flags, qemu};
+use crate::{build, flags, qemu, tools};
 
 pub(crate) fn run(sh: &Shell, flags: &flags::Test) -> Result<ExitCode> {
     qemu::ensure(sh, flags.qemu.as_deref())?;
+    if let Err(error) = tools::ensure(sh) {
+        eprintln!("the tests of deploy/ will fail: {error:#}");
+    }
     build::everything(sh)?;
     let mut command = Command::from(cmd!(sh, "cargo test --no-fail-fast"));
     command.env(fixture::XTASK, env::current_exe()?).stdout(Stdio::piped());
