@@ -122,6 +122,20 @@ pub struct Report {
 
 /// Boots and waits for the end, which comes at `options.timeout` at the latest.
 pub fn boot(qemu: &Qemu, options: &Options) -> Result<Report> {
+    let (report, _) = if options.echo {
+        boot_to(qemu, options, Box::new(io::stdout()) as Box<dyn Write + Send>)?
+    } else {
+        boot_to(qemu, options, Box::new(io::sink()) as Box<dyn Write + Send>)?
+    };
+    Ok(report)
+}
+
+/// [`boot`] with the console copied to `sink` while it arrives, which comes back.
+pub fn boot_to<W: Write + Send + 'static>(
+    qemu: &Qemu,
+    options: &Options,
+    sink: W,
+) -> Result<(Report, W)> {
     let logs = &options.logs;
     fs::create_dir_all(logs).with_context(|| format!("cannot create {}", logs.display()))?;
     for log in ["console.log", "module.log", "vmm.log", "qemu.log"] {
@@ -140,23 +154,24 @@ pub fn boot(qemu: &Qemu, options: &Options) -> Result<Report> {
     );
     let console = child.0.stdout.take().context("QEMU has no standard output")?;
     let copy = File::create(logs.join("console.log"))?;
-    let echo = options.echo;
-    let reader = thread::spawn(move || collect(console, copy, echo));
+    let reader = thread::spawn(move || collect(console, copy, sink));
     let status = child.wait_until(start + options.timeout)?;
     let elapsed = start.elapsed();
     drop(child);
     let console = reader.join().map_err(|_| anyhow::anyhow!("the console's reader panicked"))?;
+    let (console, sink) = console?;
 
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "");
     let read = |log: &str| fs::read(logs.join(log)).map(|bytes| text(&bytes));
-    Ok(Report {
+    let report = Report {
         exit: Exit::of(status),
-        console: text(&console?),
+        console: text(&console),
         vmm_log: read("vmm.log")?,
         module_log: read("module.log")?,
         qemu_log: read("qemu.log")?,
         elapsed,
-    })
+    };
+    Ok((report, sink))
 }
 
 /// QEMU's arguments for `options`.
@@ -337,22 +352,23 @@ impl Drop for Running {
     }
 }
 
-/// Reads the console to its end, copying it to the log and, with `echo`, to stdout.
-fn collect(mut console: impl Read, mut copy: File, echo: bool) -> io::Result<Vec<u8>> {
+/// Reads the console to its end, copying it to the log and to `sink`.
+fn collect<W: Write>(
+    mut console: impl Read,
+    mut copy: File,
+    mut sink: W,
+) -> io::Result<(Vec<u8>, W)> {
     let mut all = Vec::new();
     let mut chunk = [0; 1024];
     loop {
         let len = console.read(&mut chunk)?;
         if len == 0 {
-            return Ok(all);
+            return Ok((all, sink));
         }
         all.extend_from_slice(&chunk[..len]);
         copy.write_all(&chunk[..len])?;
-        if echo {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&chunk[..len])?;
-            stdout.flush()?;
-        }
+        sink.write_all(&chunk[..len])?;
+        sink.flush()?;
     }
 }
 

@@ -12,10 +12,12 @@ pub mod corrupt;
 pub mod coverage;
 pub mod crosscheck;
 pub mod fixture;
+pub mod junit;
 mod launch;
 pub mod paths;
 pub mod qemu;
 pub mod registers;
+pub mod tap;
 pub mod verdict;
 
-pub use launch::{Exit, Machine, Options, Report, Virtio, boot, command_line};
+pub use launch::{Exit, Machine, Options, Report, Virtio, boot, boot_to, command_line};
