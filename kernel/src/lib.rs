@@ -66,7 +66,7 @@ pub struct Kernel {
     /// Memory and devices.
     pub memory: Memory,
     /// What the image says.
-    pub options: Options,
+    pub options: Options<'static>,
 }
 
 /// Makes a function the program: `_start`, the loader's config, the panic handler, the

@@ -1,11 +1,18 @@
 //! The kernel's options: words in the image, and so measured.
 //!
-//! `accept=lazy|eager|background` says when memory is accepted; boot reads it, too.
+//! | word | meaning |
+//! |---|---|
+//! | `accept=lazy\|eager\|background` | when memory is accepted; boot reads it, too |
+//! | `quiet` | of the checks' steps only those that fail are shown |
+//! | `filter=WORD` | only checks with WORD in their name are made |
 
 use core::fmt;
 
 /// The most bytes of text.
 pub const MAX_BYTES: usize = 256;
+
+/// The words, for whoever wrote another one.
+const KNOWN: &str = "accept=lazy|eager|background, quiet, filter=WORD";
 
 /// When memory is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,28 +28,34 @@ pub enum Acceptance {
 
 /// The options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// When memory is accepted.
     pub acceptance: Acceptance,
+    /// Steps of checks that hold are not shown.
+    pub is_quiet: bool,
+    /// Only checks with this in their name are made.
+    pub filter: &'a str,
 }
 
-impl Options {
+impl<'a> Options<'a> {
     /// Reads words separated by spaces. What is not said is the default.
     ///
     /// # Errors
     /// A word is not known, or the text is not printable ASCII.
-    pub fn parse(text: &[u8]) -> Result<Self, OptionError<'_>> {
+    pub fn parse(text: &'a [u8]) -> Result<Self, OptionError<'a>> {
         let is_text = text.len() <= MAX_BYTES
             && text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
         let text = str::from_utf8(text).ok().filter(|_| is_text).ok_or(OptionError::NoText)?;
         let mut options = Self::default();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
-            options.acceptance = match word {
-                "accept=eager" => Acceptance::Eager,
-                "accept=lazy" => Acceptance::Lazy,
-                "accept=background" => Acceptance::Background,
+            match word.split_once('=') {
+                Some(("accept", "eager")) => options.acceptance = Acceptance::Eager,
+                Some(("accept", "lazy")) => options.acceptance = Acceptance::Lazy,
+                Some(("accept", "background")) => options.acceptance = Acceptance::Background,
+                Some(("filter", name)) => options.filter = name,
+                None if word == "quiet" => options.is_quiet = true,
                 _ => return Err(OptionError::Unknown(word)),
-            };
+            }
         }
         Ok(options)
     }
@@ -62,7 +75,7 @@ impl fmt::Display for OptionError<'_> {
         match self {
             Self::NoText => write!(f, "the options are not {MAX_BYTES} bytes of printable ASCII"),
             Self::Unknown(word) => {
-                write!(f, "option {word:?} is not known; there is accept=lazy|eager|background")
+                write!(f, "option {word:?} is not known; there are {KNOWN}")
             }
         }
     }
@@ -92,8 +105,15 @@ mod tests {
     }
 
     #[test]
+    fn checks_can_be_chosen_and_their_steps_hidden() {
+        let options = Options::parse(b"quiet filter=io-").unwrap();
+        assert_eq!((options.is_quiet, options.filter), (true, "io-"));
+        assert_eq!((Options::default().is_quiet, Options::default().filter), (false, ""));
+    }
+
+    #[test]
     fn an_unknown_word_is_named_with_those_that_are_known() {
-        for word in ["accept", "accept=", "accept=Lazy", "acceptance=lazy", "quiet"] {
+        for word in ["accept", "accept=", "accept=Lazy", "acceptance=lazy", "quiet=", "loud"] {
             let text = std::format!("accept=lazy {word}");
             let error = Options::parse(text.as_bytes()).unwrap_err();
             assert_eq!(error, OptionError::Unknown(word));

@@ -105,6 +105,24 @@ fn told_by_qemu(log: &str) -> Option<Judgement> {
 }
 
 impl Judgement {
+    /// What to do about it, for a person.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match (self.code, self.layer) {
+            (PASSED, _) | (_, None) => "nothing is to be done",
+            (NOT_A_TD, _) => {
+                "boot the image as a trust domain: on a TDX host with `--tdx`, else on the emulator"
+            }
+            (TIMED_OUT, _) => "see how far the logs go, or give it more time by `--timeout`",
+            (_, Some(Layer::Qemu)) => "see qemu.log, or name another QEMU by `--qemu`",
+            (_, Some(Layer::Kvm)) => "ask `cargo xtask doctor` what is missing",
+            (_, Some(Layer::Module)) => "see module.log; on hardware, see the host's kernel log",
+            (_, Some(Layer::Vmm)) => "see vmm.log",
+            (_, Some(Layer::Firmware)) => "see vmm.log, and build the image again",
+            (_, Some(Layer::Kernel)) => "see the failed checks, or the end of console.log",
+        }
+    }
+
     fn passed() -> Self {
         Self { code: PASSED, layer: None, text: "passed".to_owned() }
     }

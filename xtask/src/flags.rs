@@ -49,6 +49,37 @@ xflags::xflags! {
             /// Print the QEMU command and do not run it.
             optional --print-command
         }
+        /// Boots the trust domain and gives its checks as a TAP 14 stream on standard output.
+        ///
+        /// Exit codes: 0 all checks passed, 1 a check failed, 2 usage or environment, 3 not a
+        /// trust domain, 4 the trust domain died, 5 it took too long. One line on standard
+        /// error names the layer at fault and says what to do.
+        cmd smoke {
+            /// Write the results here too, as JUnit XML.
+            optional --junit file: PathBuf
+            /// Make only the checks that have this in their name.
+            optional --filter word: String
+            /// Boot this TDVF image instead of building one.
+            optional --image file: PathBuf
+            /// Memory of the trust domain, as for run.
+            optional --memory size: Size
+            /// Give the trust domain this file as a disk, as for run.
+            optional --disk file: PathBuf
+            /// Kill QEMU after so many seconds (default: 30).
+            optional --timeout seconds: u64
+            /// QEMU to use: a path, or a command with arguments.
+            optional --qemu command: String
+            /// Use the emulator even on a TDX host.
+            optional --emulator
+            /// Use TDX hardware, or fail and say what is missing.
+            optional --tdx
+            /// Options of the emulated module, in one word; see the README.
+            optional --module-options words: String
+            /// Where to put the logs instead of target/run.
+            optional --logs folder: PathBuf
+            /// Print the QEMU command and do not run it.
+            optional --print-command
+        }
         /// Writes target/td/td.fd and prints its size, sha256 and MRTD.
         cmd image {
             /// Kernel ELF file to put into the image instead of our own.
@@ -122,6 +153,7 @@ pub struct Xtask {
 #[derive(Debug)]
 pub enum XtaskCmd {
     Run(Run),
+    Smoke(Smoke),
     Image(Image),
     Test(Test),
     Build(Build),
@@ -142,6 +174,22 @@ pub struct Run {
     pub qemu: Option<String>,
     pub attributes: Option<Hex>,
     pub gpaw: Option<Gpaw>,
+    pub emulator: bool,
+    pub tdx: bool,
+    pub module_options: Option<String>,
+    pub logs: Option<PathBuf>,
+    pub print_command: bool,
+}
+
+#[derive(Debug)]
+pub struct Smoke {
+    pub junit: Option<PathBuf>,
+    pub filter: Option<String>,
+    pub image: Option<PathBuf>,
+    pub memory: Option<Size>,
+    pub disk: Option<PathBuf>,
+    pub timeout: Option<u64>,
+    pub qemu: Option<String>,
     pub emulator: bool,
     pub tdx: bool,
     pub module_options: Option<String>,

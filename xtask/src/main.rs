@@ -12,6 +12,7 @@ mod flags;
 mod image;
 mod qemu;
 mod run;
+mod smoke;
 mod strip;
 mod test;
 mod tidy;
@@ -37,6 +38,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
     sh.change_dir(paths::root());
     match verb {
         XtaskCmd::Run(flags) => run::run(&sh, &flags),
+        XtaskCmd::Smoke(flags) => smoke::run(&sh, &flags),
         XtaskCmd::Image(flags) => image::run(&sh, &flags),
         XtaskCmd::Test(flags) => test::run(&sh, &flags),
         XtaskCmd::Build(flags) => build::run(&sh, &flags),

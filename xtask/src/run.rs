@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::crosscheck::Kernel;
-use harness::qemu::{DEFAULT, OLDEST_WITH_TDX};
+use harness::qemu::{DEFAULT, OLDEST_WITH_TDX, Qemu};
 use harness::verdict::{self, Layer};
 use harness::{Machine, Options, Report, Virtio, command_line, crosscheck, paths};
 use image::PageOrder;
@@ -20,7 +20,45 @@ use crate::{bare, flags, image as td_image, qemu};
 /// say what the trust domain did last.
 const WATCHDOG_LEAD: Duration = Duration::from_secs(2);
 
+/// A boot that can begin.
+pub(crate) struct Prepared {
+    pub(crate) qemu: Qemu,
+    pub(crate) options: Options,
+    /// What the image must measure to.
+    pub(crate) mrtd: String,
+    pub(crate) kernel: Kernel,
+}
+
+impl Prepared {
+    pub(crate) const fn is_hardware(&self) -> bool {
+        matches!(self.options.machine, Machine::Kvm)
+    }
+
+    /// The command line of QEMU on standard output, as a shell takes it.
+    pub(crate) fn print_command(&self) {
+        let command = self.qemu.command();
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let words = words.map(ToOwned::to_owned).chain(command_line(&self.options));
+        let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+        println!("{}", words.join(" "));
+    }
+}
+
 pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
+    let prepared = prepare(sh, flags)?;
+    if flags.print_command {
+        prepared.print_command();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Prepared { qemu, options, mrtd, kernel } = &prepared;
+    let place = if prepared.is_hardware() { "TDX host" } else { "emulated TDX module" };
+    eprintln!("booting {} on QEMU {} ({place})", shown(&options.image), qemu.version);
+    let report = harness::boot(qemu, options)?;
+    Ok(ExitCode::from(conclude(&report, mrtd, *kernel, options)))
+}
+
+/// Builds what is needed, and checks what was given.
+pub(crate) fn prepare(sh: &Shell, flags: &flags::Run) -> Result<Prepared> {
     ensure!(!(flags.tdx && flags.emulator), "--tdx and --emulator exclude each other");
     let hardware = flags.tdx || !flags.emulator && has_tdx();
     if flags.tdx && !flags.print_command {
@@ -60,22 +98,8 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
         td_image::write(&paths::bare("kernel"), text, &options.image)?
     };
     let mrtd = crosscheck::mrtd(&image, PageOrder::Interleaved)?;
-
-    if flags.print_command {
-        let command = qemu.command();
-        let words = [command.get_program()].into_iter().chain(command.get_args());
-        let words = words.map(ToOwned::to_owned).chain(command_line(&options));
-        println!(
-            "{}",
-            words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    let place = if hardware { "TDX host" } else { "emulated TDX module" };
-    eprintln!("booting {} on QEMU {} ({place})", shown(&options.image), qemu.version);
-    let report = harness::boot(&qemu, &options)?;
     let kernel = if flags.image.is_some() { Kernel::Any } else { Kernel::Ours };
-    Ok(ExitCode::from(conclude(&report, &mrtd, kernel, &options)))
+    Ok(Prepared { qemu, options, mrtd, kernel })
 }
 
 fn options(flags: &flags::Run, hardware: bool) -> Options {
@@ -161,7 +185,7 @@ fn conclude(report: &Report, mrtd: &str, kernel: Kernel, options: &Options) -> u
 }
 
 /// A path as short as it can be told.
-fn shown(path: &Path) -> Display<'_> {
+pub(crate) fn shown(path: &Path) -> Display<'_> {
     path.strip_prefix(paths::root()).unwrap_or(path).display()
 }
 

@@ -22,6 +22,7 @@ mod step;
 mod tap;
 mod time;
 
+use crate::options::Options;
 use crate::td::{Td, Tdcall};
 use crate::{Kernel, Verdict, counts, memory, println};
 
@@ -78,15 +79,15 @@ const CHECKS: &[Check] = &[
 /// The last columns of a step's line: sub-function, RCX mask, result and what it must be.
 const HEADER: &str = "call  rcx    result             expected";
 
-/// Runs the checks whose name has `filter` in it; all of them if it is empty.
+/// Runs the checks that the options ask for.
 pub fn run(kernel: &mut Kernel) -> Verdict {
-    let filter = "";
+    let Options { filter, is_quiet, .. } = kernel.options;
     let selected = || CHECKS.iter().filter(|check| check.name.contains(filter));
     tap::begin(selected().count());
     banner(kernel);
     let mut passed = true;
     for (number, check) in (1_u32..).zip(selected()) {
-        let mut steps = Steps::new();
+        let mut steps = Steps::new(is_quiet);
         (check.run)(&mut steps, kernel);
         passed &= tap::end_of_check(number, check.name, &steps);
     }
@@ -104,7 +105,9 @@ fn banner(kernel: &Kernel) {
         vp.num_vcpus,
         memory::numbers().usable >> 10,
     );
-    println!("# {:5}{:<8}{:<17}exit {:<11}{:<17}{HEADER}", "", "cause", "code", "qual", "gpa");
+    if !kernel.options.is_quiet {
+        println!("# {:5}{:<8}{:<17}exit {:<11}{:<17}{HEADER}", "", "cause", "code", "qual", "gpa");
+    }
 }
 
 /// The kernel's counts up to and including a last VP.INFO, at which the module notes its own.

@@ -13,6 +13,8 @@ pub(super) const PATTERN: u64 = 0x1122_3344_5566_7788;
 /// The steps of one check so far.
 #[derive(Debug)]
 pub(super) struct Steps {
+    /// Only what fails is shown.
+    is_quiet: bool,
     failure: Option<Failure>,
     skipped: Option<&'static str>,
 }
@@ -38,8 +40,8 @@ pub(super) struct Expected {
 }
 
 impl Steps {
-    pub(super) const fn new() -> Self {
-        Self { failure: None, skipped: None }
+    pub(super) const fn new(is_quiet: bool) -> Self {
+        Self { is_quiet, failure: None, skipped: None }
     }
 
     pub(super) const fn failure(&self) -> Option<&Failure> {
@@ -58,7 +60,9 @@ impl Steps {
     /// A step without an exception.
     pub(super) fn equal(&mut self, step: &'static str, result: u64, wanted: u64) {
         let is_right = result == wanted;
-        println!("# {} {step}: {result:#x}, expected {wanted:#x}", word(is_right));
+        if self.shows(is_right) {
+            println!("# {} {step}: {result:#x}, expected {wanted:#x}", word(is_right));
+        }
         if !is_right {
             self.fail(Failure { step, result, wanted, seen: None });
         }
@@ -66,7 +70,9 @@ impl Steps {
 
     /// A step that has no numbers to show.
     pub(super) fn holds(&mut self, step: &'static str, is_right: bool) {
-        println!("# {} {step}", word(is_right));
+        if self.shows(is_right) {
+            println!("# {} {step}", word(is_right));
+        }
         if !is_right {
             self.fail(Failure { step, result: 0, wanted: 1, seen: None });
         }
@@ -82,21 +88,17 @@ impl Steps {
             && gpa.is_none_or(|gpa| last.gpa == gpa)
             && last.call == call
             && result == wanted;
-        print!("# {} {:<8}{:<17}", word(is_right), expected.cause, Code(last));
-        print!("{:>4} {:<#11x}", last.reason.0, last.qualification);
-        match gpa {
-            Some(_) => print!("{:<#17x}", last.gpa),
-            None => print!("{:<17}", "-"),
+        if self.shows(is_right) {
+            row(expected, is_right, last, (result, wanted));
         }
-        match last.call {
-            Some((function, mask)) => print!("{function:<#6x}{mask:<#7x}"),
-            None => print!("{:<6}{:<7}", "-", "-"),
-        }
-        println!("{result:<#19x}{wanted:#x}");
         if !is_right {
             println!("#      {} exceptions; expected {reason}, {expected}", seen.exceptions);
             self.fail(Failure { step: expected.cause, result, wanted, seen: Some(seen) });
         }
+    }
+
+    const fn shows(&self, is_right: bool) -> bool {
+        !(self.is_quiet && is_right)
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -104,6 +106,21 @@ impl Steps {
             self.failure = Some(failure);
         }
     }
+}
+
+/// The line of a routed instruction.
+fn row(expected: &Expected, is_right: bool, last: &LastVe, (result, wanted): (u64, u64)) {
+    print!("# {} {:<8}{:<17}", word(is_right), expected.cause, Code(last));
+    print!("{:>4} {:<#11x}", last.reason.0, last.qualification);
+    match expected.gpa {
+        Some(_) => print!("{:<#17x}", last.gpa),
+        None => print!("{:<17}", "-"),
+    }
+    match last.call {
+        Some((function, mask)) => print!("{function:<#6x}{mask:<#7x}"),
+        None => print!("{:<6}{:<7}", "-", "-"),
+    }
+    println!("{result:<#19x}{wanted:#x}");
 }
 
 /// How a step's line begins.
