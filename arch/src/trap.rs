@@ -25,6 +25,10 @@ use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
 use x86_64::structures::tss::TaskStateSegment;
 use x86_64::{PrivilegeLevel, VirtAddr};
 
+mod stacks;
+
+pub use stacks::{Gap, Guarded, Packed, STACKS, Stacks};
+
 /// Vectors that stay on their IST stack: NMI, #DF, #PF, #MC.
 const STAY: u32 = 1 << 2 | 1 << 8 | 1 << 14 | 1 << 18;
 /// Bytes below RSP that interrupted code may use. [System V ABI 3.2.2]
@@ -82,34 +86,40 @@ pub type Handler = fn(&mut TrapFrame);
 
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 
-/// Descriptor tables and trap stacks of one CPU: 40 KiB, in a [`crate::BootCell`].
+/// Descriptor tables and trap stacks of one CPU, in a [`crate::BootCell`].
 ///
 /// All zero until [`init`], so that a static one costs no byte of the binary.
 #[repr(C, align(16))]
-pub struct Tables {
-    shared: [u8; 2048],
-    own: [[u8; 8192]; 4],
+pub struct Tables<S = Packed> {
+    stacks: S,
     gates: [[u64; 2]; 256],
     gdt: Option<GlobalDescriptorTable>,
     tss: Option<TaskStateSegment>,
 }
 
-impl Tables {
+impl<S: Stacks> Tables<S> {
     /// Tables for [`init`].
     #[must_use]
-    #[expect(clippy::large_stack_arrays, reason = "evaluated into a static")]
     pub const fn new() -> Self {
-        Self { shared: [0; 2048], own: [[0; 8192]; 4], gates: [[0; 2]; 256], gdt: None, tss: None }
+        Self { stacks: S::EMPTY, gates: [[0; 2]; 256], gdt: None, tss: None }
     }
 }
 
-impl Default for Tables {
+impl Tables<Guarded> {
+    /// The gap page below each stack, for the one who unmaps it.
+    #[must_use]
+    pub fn gaps(&self) -> [Gap; STACKS] {
+        self.stacks.gaps()
+    }
+}
+
+impl<S: Stacks> Default for Tables<S> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Tables {
+impl<S> fmt::Debug for Tables<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tables").finish_non_exhaustive()
     }
@@ -120,14 +130,13 @@ impl fmt::Debug for Tables {
 ///
 /// # Safety
 /// Runs in 64-bit mode at CPL 0, once a CPU, with interrupts off; `tables` is mapped at
-/// the same address in every address space used from now on.
-pub unsafe fn init(tables: &'static mut Tables, handler: Handler) {
+/// the same address in every address space used from now on. Gaps need not be mapped once
+/// this has returned.
+pub unsafe fn init<S: Stacks>(tables: &'static mut Tables<S>, handler: Handler) {
     HANDLER.store(handler as usize, Ordering::Release);
-    let top = |stack: &[u8]| VirtAddr::from_ptr(stack.as_ptr_range().end);
     let tss = tables.tss.insert(TaskStateSegment::new());
-    tss.interrupt_stack_table[0] = top(&tables.shared);
-    for (index, stack) in tables.own.iter().enumerate() {
-        tss.interrupt_stack_table[index + 1] = top(stack);
+    for (index, top) in tables.stacks.tops().into_iter().enumerate() {
+        tss.interrupt_stack_table[index] = VirtAddr::from_ptr(top);
     }
     for (vector, entry) in (0..=255).zip(&mut tables.gates) {
         *entry = gate(vector);

@@ -102,7 +102,7 @@ pub fn run(boot_info: &'static mut BootInfo, main: fn(&mut Kernel) -> Verdict) -
 
 /// Takes the machine over from boot. Outside a trust domain it says so and does not return.
 pub fn init(boot_info: &'static mut BootInfo) -> Kernel {
-    traps::init();
+    let gaps = traps::init();
     if !is_trust_domain() {
         console::init();
         println!("kernel: not in a trust domain");
@@ -114,7 +114,7 @@ pub fn init(boot_info: &'static mut BootInfo) -> Kernel {
     let boot_info: &'static BootInfo = boot_info;
     let options = Options::parse(memory::boot_text(boot_info));
     let options = options.unwrap_or_else(|error| panic!("{error}"));
-    let memory = Memory::init(boot_info, width, options.acceptance);
+    let memory = Memory::init(boot_info, width, options.acceptance, gaps);
     Kernel { vp, memory, options }
 }
 

@@ -11,8 +11,10 @@
 #![expect(unsafe_code, reason = "loads the descriptor tables")]
 
 use arch::BootCell;
-use arch::trap::{self, Tables, TrapFrame};
+use arch::trap::{self, Gap, Guarded, STACKS, Tables, TrapFrame};
 
+use crate::memory::guard;
+use crate::td::{Td, Tdcall};
 use crate::{debug, fault, interrupts, ve};
 
 /// #DB.
@@ -56,14 +58,17 @@ const NAMES: [&str; 22] = [
     "#CP",
 ];
 
-static TABLES: BootCell<Tables> = BootCell::new(Tables::new());
+static TABLES: BootCell<Tables<Guarded>> = BootCell::new(Tables::new());
 
-/// From here on exceptions are handled; interrupts stay off.
-pub(crate) fn init() {
+/// From here on exceptions are handled; interrupts stay off. The pages that it gives are to be
+/// unmapped.
+pub(crate) fn init() -> [Gap; STACKS] {
     let tables = TABLES.take().expect("traps are set up once");
+    let gaps = tables.gaps();
     // SAFETY: boot enters in 64-bit mode at CPL 0 with interrupts off, this is the boot CPU,
-    // and the kernel's mappings never change.
+    // and but for the gaps these mappings of the kernel never change.
     unsafe { trap::init(tables, on_trap) };
+    gaps
 }
 
 fn on_trap(frame: &mut TrapFrame) {
@@ -96,7 +101,17 @@ fn die(frame: &TrapFrame) -> ! {
     let (rip, error) = (frame.rip, frame.error);
     if frame.vector == PAGE_FAULT {
         let address = arch::cpu::cr2();
+        if let Some(stack) = guard::stack_of(address) {
+            overflow(stack, rip, address);
+        }
         panic!("{name} at rip {rip:#x}, error {error:#x}, address {address:#x}");
     }
     panic!("{name} at rip {rip:#x}, error {error:#x}, rsp {:#x}", frame.rsp);
+}
+
+/// The end of a stack. It may have come in a #VE's stub: before anything else raises #VE, which
+/// what prints does, VE_INFO must be free. [ABI-G 14]
+fn overflow(stack: &str, rip: u64, address: u64) -> ! {
+    let _nothing_pending = Td.vp_veinfo_get().is_err();
+    panic!("stack overflow: rip {rip:#x} hit the guard page of the {stack} stack at {address:#x}");
 }

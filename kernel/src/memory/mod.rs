@@ -7,6 +7,8 @@
 #![expect(unsafe_code, reason = "page tables and the physical mapping")]
 
 mod areas;
+mod bytes;
+pub mod guard;
 mod heap;
 mod live;
 mod numbers;
@@ -22,6 +24,7 @@ use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::{Gpa, GpaWidth, PAGE_SIZE, SharedGpa};
+use arch::trap::{Gap, STACKS};
 use bootloader_api::BootInfo;
 use spin::Once;
 use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
@@ -33,6 +36,7 @@ use x86_64::structures::paging::{
 use x86_64::{PhysAddr, VirtAddr};
 
 use self::areas::Areas;
+use self::bytes::{Bytes, Pages};
 pub use self::heap::{Heap, accept_in_background, numbers, try_alloc, try_numbers};
 pub use self::numbers::{Numbers, OutOfMemory};
 pub use self::tables::TableError;
@@ -77,6 +81,7 @@ impl Memory {
         boot_info: &'static BootInfo,
         width: GpaWidth,
         acceptance: Acceptance,
+        gaps: [Gap; STACKS],
     ) -> Self {
         assert!(!Cr4::read().contains(Cr4Flags::L5_PAGING), "boot must use 4-level paging");
         let physical_offset = boot_info.physical_memory_offset.into_option();
@@ -106,7 +111,19 @@ impl Memory {
         shared::init(root, next_device_page);
         // SAFETY: all of physical memory is mapped at this offset.
         let tables = unsafe { OffsetPageTable::new(root, offset) };
-        Self { tables, next_device_page }
+        let mut memory = Self { tables, next_device_page };
+        for gap in gaps {
+            memory.unmap(gap.page);
+        }
+        guard::init(boot_info, gaps);
+        memory
+    }
+
+    /// Unmaps a 4 KiB page of the kernel that nothing uses.
+    fn unmap(&mut self, address: u64) {
+        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(address));
+        let unmapped = self.tables.unmap(page);
+        unmapped.unwrap_or_else(|error| panic!("guard page {address:#x}: {error:?}")).1.flush();
     }
 
     /// Maps the page at `address`, a device's, in the shared half: writable, uncached, not
@@ -293,57 +310,6 @@ fn copy_code(address: usize, bytes: &mut [u8]) {
     for (byte, at) in bytes.iter_mut().zip(address..) {
         // SAFETY: as above.
         *byte = unsafe { ptr::with_exposed_provenance::<u8>(at).read() };
-    }
-}
-
-/// A few bytes of private memory by linear address, on one page or on two.
-struct Pages {
-    first: Bytes,
-    second: Bytes,
-    /// How many bytes are on the first page.
-    split: usize,
-}
-
-impl Pages {
-    /// `bytes` bytes, at most a page, at `address`. None unless all of them are mapped,
-    /// private, and such as `is_allowed` wants them.
-    fn of(address: u64, bytes: usize, is_allowed: fn(Translation) -> bool) -> Option<Self> {
-        let split = bytes.min((PAGE_SIZE - address % PAGE_SIZE) as usize);
-        let first = Bytes::at(address, split, is_allowed)?;
-        if split == bytes {
-            return Some(Self { first, second: first, split });
-        }
-        let second = Bytes::at(address.wrapping_add(split as u64), bytes - split, is_allowed)?;
-        Some(Self { first, second, split })
-    }
-}
-
-/// Bytes on one page, in the physical mapping.
-#[derive(Clone, Copy)]
-struct Bytes(usize);
-
-impl Bytes {
-    fn at(address: u64, bytes: usize, is_allowed: fn(Translation) -> bool) -> Option<Self> {
-        let layout = LAYOUT.get()?;
-        let to = layout.translate(address)?;
-        let is_there = layout.has(to.gpa, bytes) && is_allowed(to);
-        is_there.then_some(Self((layout.physical_offset + to.gpa) as usize))
-    }
-
-    fn copy_out(self, bytes: &mut [u8]) {
-        for (byte, at) in bytes.iter_mut().zip(self.0..) {
-            // SAFETY: `at` said that the physical mapping has this private address; what is
-            // read is the interrupted instruction's own code or operand.
-            *byte = unsafe { ptr::with_exposed_provenance::<u8>(at).read_volatile() };
-        }
-    }
-
-    fn copy_in(self, bytes: &[u8]) {
-        for (byte, at) in bytes.iter().zip(self.0..) {
-            // SAFETY: `at` said that the physical mapping has this private address and that
-            // the interrupted instruction may write it; it is that instruction's operand.
-            unsafe { ptr::with_exposed_provenance_mut::<u8>(at).write_volatile(*byte) };
-        }
     }
 }
 
