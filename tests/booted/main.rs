@@ -10,6 +10,7 @@ mod failures;
 mod hygiene;
 mod images;
 mod isolation;
+mod kernel_memory;
 mod no_trust_domain;
 mod options;
 mod profiles;

@@ -11,6 +11,7 @@ mod bytes;
 pub mod guard;
 mod heap;
 mod live;
+mod mappings;
 mod numbers;
 pub mod shared;
 mod store;
@@ -38,6 +39,7 @@ use x86_64::{PhysAddr, VirtAddr};
 use self::areas::Areas;
 use self::bytes::{Bytes, Pages};
 pub use self::heap::{Heap, accept_in_background, numbers, try_alloc, try_numbers};
+pub use self::mappings::Mapping;
 pub use self::numbers::{Numbers, OutOfMemory};
 pub use self::tables::TableError;
 use self::walk::Translation;
@@ -159,6 +161,14 @@ impl Memory {
     pub fn physical_address(&self, address: u64) -> Option<u64> {
         let address = VirtAddr::try_new(address).ok()?;
         self.tables.translate_addr(address).map(PhysAddr::as_u64)
+    }
+
+    /// Calls `visit` for each page that the processor's page tables map. False: they lead out
+    /// of memory.
+    pub fn for_each_mapping(&self, mut visit: impl FnMut(Mapping)) -> bool {
+        let layout = LAYOUT.get().expect("set by init");
+        let root = Cr3::read().0.start_address().as_u64();
+        mappings::for_each(root, &|entry| layout.read(entry), &mut visit)
     }
 
     /// Where the physical mapping has a guest-physical address.
