@@ -1,7 +1,7 @@
 //! What `deploy/` holds is what its readers expect: libvirt, systemd, GitHub, Kubernetes,
 //! builders of containers, shells. Each judge is also seen to refuse something broken.
 
-mod judges;
+pub(crate) mod judges;
 
 use std::fs;
 use std::path::PathBuf;
