@@ -16,6 +16,7 @@ mod options;
 mod profiles;
 mod rbp;
 mod retries;
+mod script;
 mod seamcall;
 mod ve;
 mod versions;
