@@ -149,6 +149,7 @@ mod tests {
     /// Boot calls VP.INFO once, the kernel three times.
     fn report() -> Report {
         Report {
+            hardware: false,
             exit: Exit::Verdict(0x10),
             console: "# counts from vp_info to vp_info: ve.30=2 tdcall.0=2 tdcall.1=2 tdcall.3=2 \
                       vmcall.0x1e=2\n"

@@ -108,6 +108,8 @@ pub enum Exit {
 pub struct Report {
     /// How QEMU ended.
     pub exit: Exit,
+    /// Whether this was a TDX host.
+    pub hardware: bool,
     /// The trust domain's serial console.
     pub console: String,
     /// The emulator's VMM, line by line.
@@ -164,6 +166,7 @@ pub fn boot_to<W: Write + Send + 'static>(
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "");
     let read = |log: &str| fs::read(logs.join(log)).map(|bytes| text(&bytes));
     let report = Report {
+        hardware: matches!(options.machine, Machine::Kvm),
         exit: Exit::of(status),
         console: text(&console),
         vmm_log: read("vmm.log")?,

@@ -63,7 +63,6 @@ pub fn judge(report: &Report) -> Judgement {
     if let Some(judgement) = told_by_qemu(&report.qemu_log) {
         return judgement;
     }
-    let emulated = !report.module_log.is_empty() || !report.vmm_log.is_empty();
     let (code, layer, text) = match report.exit {
         Exit::Verdict(value) => match value {
             verdict::PASSED => return Judgement::passed(),
@@ -77,8 +76,8 @@ pub fn judge(report: &Report) -> Judgement {
             verdict::EMULATOR_FAILED => (FAILED, Layer::Module, "a bug in the emulator"),
             _ => (FAILED, Layer::Kernel, "a verdict that nobody knows"),
         },
-        Exit::Qemu(0) if emulated => (FAILED, Layer::Module, "the machine was reset"),
-        Exit::Qemu(0) => (DIED, Layer::Kernel, "the trust domain was reset"),
+        Exit::Qemu(0) if report.hardware => (DIED, Layer::Kernel, "the trust domain was reset"),
+        Exit::Qemu(0) => (FAILED, Layer::Module, "the machine was reset"),
         Exit::Qemu(_) if report.qemu_log.contains("KVM") => (REFUSED, Layer::Kvm, "QEMU failed"),
         Exit::Qemu(_) => (REFUSED, Layer::Qemu, "QEMU failed"),
         Exit::Signal(_) => (REFUSED, Layer::Qemu, "QEMU was killed"),
@@ -214,6 +213,7 @@ mod tests {
     fn report(exit: Exit) -> Report {
         Report {
             exit,
+            hardware: false,
             console: "kernel: hello\n".into(),
             vmm_log: String::new(),
             module_log: String::new(),
@@ -302,10 +302,9 @@ mod tests {
     #[test]
     fn a_death_on_kvm_is_read_from_what_qemu_says() {
         let mut report = report(Exit::Qemu(0));
-        assert_eq!(judge(&report).layer, Some(Layer::Kernel));
-        assert_eq!(judge(&report).code, DIED);
-        report.module_log = "module: here\n".into();
         assert_eq!((judge(&report).code, judge(&report).layer), (FAILED, Some(Layer::Module)));
+        report.hardware = true;
+        assert_eq!((judge(&report).code, judge(&report).layer), (DIED, Some(Layer::Kernel)));
         report.qemu_log =
             "x\nTDX guest reports fatal error. error code: 0x0 error message:\"panic\"\n".into();
         let judgement = judge(&report);
