@@ -14,7 +14,7 @@
 //!     let entered = unsafe { vmx::enter(region) };
 //! }
 //! ```
-#![expect(unsafe_code, reason = "VMXON, VMXOFF, CR4 and MSRs")]
+#![expect(unsafe_code, reason = "VMXON, VMXOFF, INVEPT, CR4 and MSRs")]
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -126,4 +126,35 @@ pub unsafe fn vmxon(region: u64) -> bool {
 pub unsafe fn leave() {
     // SAFETY: changes no memory; the CPU gives the region back, which nobody reads.
     unsafe { asm!("vmxoff", options(nostack)) };
+}
+
+/// INVEPT of all contexts: the CPU forgets every translation that it has from an EPT. Whether it
+/// succeeded: it fails where IA32_VMX_EPT_VPID_CAP has no such INVEPT. [SDM3 31.3]
+///
+/// # Safety
+/// CPL 0 in VMX operation.
+#[must_use]
+pub unsafe fn invept_all() -> bool {
+    const ALL_CONTEXTS: u64 = 2;
+    /// EPTP, which counts for a single context alone, and a reserved word.
+    const DESCRIPTOR: [u64; 2] = [0; 2];
+    // SAFETY: the caller's promise; the descriptor is a valid one.
+    unsafe { invept(ALL_CONTEXTS, &DESCRIPTOR) }
+}
+
+/// INVEPT of `kind` (1 = one context, 2 = all) with `descriptor`: EPTP and 0. Whether it succeeded.
+///
+/// # Safety
+/// CPL 0 in VMX operation. Nothing is written: the worst is a VMfail.
+#[must_use]
+pub unsafe fn invept(kind: u64, descriptor: &[u64; 2]) -> bool {
+    let failed: u8;
+    // SAFETY: reads the descriptor; VMfail sets CF or ZF. CMP clears ZF and sets CF, so that a CPU
+    // that skips INVEPT has failed.
+    unsafe {
+        asm!("xor {zero:e}, {zero:e}", "cmp {zero:e}, 1", "invept {kind}, [{at}]", "setbe {failed}",
+             zero = out(reg) _, kind = in(reg) kind, at = in(reg) descriptor,
+             failed = out(reg_byte) failed, options(nostack));
+    }
+    failed == 0
 }

@@ -12,6 +12,7 @@
 //! | `flags` | CONFIG_FLAGS without GPAW, hexadecimal with `0x` | NO_RBP_MOD |
 //! | `unlisted` | bytes at the end of RAM that the TD HOB does not list | 0 |
 //! | `features` | `monitor`, `pconfig`, `wbinvd`, `scratch-port`, `cross-td`, `dirty-pages`, with `+` between: see [`crate::features`] | none of them |
+//! | `map-gpa` | `honest`, or a way to be hostile: see [`MapGpaMode`] | `honest` |
 //! | `registers` | `plain`, or `poison`: see [`crate::registers`] | `plain` |
 //!
 //! Anything else is refused: a misspelt key must not run another test than was meant.
@@ -22,6 +23,7 @@ use core::str;
 use abi::attributes::{Attributes, ConfigFlags};
 use abi::{GpaWidth, PAGE_SIZE, PageLevel};
 
+use crate::conversion::MapGpaMode;
 use crate::features::Features;
 use crate::registers::Treatment;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub unlisted: u64,
     /// What the TD has beyond KVM's defaults.
     pub features: Features,
+    /// What MapGPA does.
+    pub map_gpa: MapGpaMode,
     /// How the TD's registers are treated.
     pub registers: Treatment,
 }
@@ -84,6 +88,7 @@ impl Config {
             flags: ConfigFlags::NO_RBP_MOD,
             unlisted: 0,
             features: Features::empty(),
+            map_gpa: MapGpaMode::Honest,
             registers: Treatment::Plain,
         };
         let pairs = || text.split(',').filter(|pair| !pair.is_empty());
@@ -141,6 +146,7 @@ impl Config {
                 self.unlisted = bytes.ok_or_else(bad)?;
             }
             "features" => self.features = Features::parse(value).ok_or_else(bad)?,
+            "map-gpa" => self.map_gpa = MapGpaMode::parse(value).ok_or_else(bad)?,
             "registers" => {
                 self.registers = match value {
                     "plain" => Treatment::Plain,
@@ -246,6 +252,7 @@ mod tests {
             flags: ConfigFlags::NO_RBP_MOD,
             unlisted: 0,
             features: Features::empty(),
+            map_gpa: MapGpaMode::Honest,
             registers: Treatment::Plain,
         };
         assert_eq!(config, expected);
@@ -255,7 +262,7 @@ mod tests {
     fn every_key_is_read() {
         let text =
             b"attributes=0x0,gpaw=52,vcpus=1,pages=2m,timeout=250,probe=read-private,flags=0x2,\
-              unlisted=4096,features=pconfig+wbinvd,registers=poison,memory=8192\n";
+              unlisted=4096,features=pconfig+wbinvd,map-gpa=retry-each,registers=poison,memory=8192\n";
         let expected = Config {
             memory: 8192,
             attributes: 0,
@@ -266,6 +273,7 @@ mod tests {
             flags: ConfigFlags::FLEXIBLE_PENDING_VE,
             unlisted: 4096,
             features: Features::PCONFIG | Features::WBINVD,
+            map_gpa: MapGpaMode::RetryEach,
             registers: Treatment::Poison,
         };
         assert_eq!(Config::parse(text), Ok(expected));
@@ -293,6 +301,7 @@ mod tests {
             ("memory=4096,timeout=-1", bad("timeout")),
             ("memory=4096,probe=yes", bad("probe")),
             ("memory=4096,features=", bad("features")),
+            ("memory=4096,map-gpa=lies", bad("map-gpa")),
             ("memory=4096,flags=0x1", bad("flags")),
             ("memory=4096,flags=0x8", bad("flags")),
             ("memory=8192,unlisted=1", bad("unlisted")),

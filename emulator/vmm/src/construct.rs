@@ -5,11 +5,12 @@
 //! missing, PAGE.ADD, and 16 MR.EXTENDs if the section is measured; MR.FINALIZE.
 
 use abi::field::{td as td_field, vp};
-use abi::{GpaWidth, Hpa, PAGE_SIZE, PrivateGpa};
+use abi::{Hpa, PAGE_SIZE, PageLevel, PrivateGpa};
 use image::{Metadata, Section, SectionKind, hob};
 use zerocopy::IntoBytes;
 
 use crate::config::Config;
+use crate::conversion::Conversion;
 use crate::failure::Failure;
 use crate::fault;
 use crate::features::Features;
@@ -21,6 +22,7 @@ use crate::shared_ept::SharedEpt;
 use crate::system::Capabilities;
 use crate::td::{NOTIFICATION_VECTOR, PostedInterrupts, Td, TdClock, Vcpu, Vmm};
 use crate::td_params::td_params;
+use crate::teardown::Keys;
 use crate::vmcall::{Ioapic, Msrs, Ports};
 
 /// PIN_BASED controls: process posted interrupts.
@@ -48,19 +50,21 @@ pub fn create(
     config: &Config,
     image_bytes: u64,
     hkid: u16,
+    keys: &Keys,
 ) -> Result<Td, Failure> {
-    let tdr = page(vmm)?;
-    vmm.module.mng_create(tdr, hkid).map_err(Failure::module("TDH.MNG.CREATE"))?;
+    let tdr = give(vmm, |vmm, page| {
+        vmm.module.mng_create(page, hkid).map_err(Failure::module("TDH.MNG.CREATE"))
+    })?;
     Ok(Td {
         tdr,
-        hkid,
+        key_bits: keys.in_address(hkid),
         tdvpr: None,
         width: config.gpa_width,
         guest: GuestMemory::new(config.memory, image_bytes)
             .listing(config.memory - config.unlisted),
         page_level: config.page_level,
         dirty_pages: config.features.contains(Features::DIRTY_PAGES),
-        spare: None,
+        conversion: Conversion::new(config.map_gpa),
     })
 }
 
@@ -76,8 +80,9 @@ pub fn configure(
 ) -> Result<(), Failure> {
     vmm.module.mng_key_config(td.tdr).map_err(Failure::module("TDH.MNG.KEY.CONFIG"))?;
     for _ in 0..capabilities.tdcs_pages {
-        let page = page(vmm)?;
-        vmm.module.mng_addcx(page, td.tdr).map_err(Failure::module("TDH.MNG.ADDCX"))?;
+        give(vmm, |vmm, page| {
+            vmm.module.mng_addcx(page, td.tdr).map_err(Failure::module("TDH.MNG.ADDCX"))
+        })?;
     }
     let params = td_params(config, capabilities, vmm.cpu)?;
     let buffer = own(vmm)?;
@@ -96,17 +101,19 @@ pub fn vcpu(
     capabilities: &Capabilities,
     td_hob: u64,
 ) -> Result<Vcpu, Failure> {
-    let tdvpr = page(vmm)?;
-    vmm.module.vp_create(tdvpr, td.tdr).map_err(Failure::module("TDH.VP.CREATE"))?;
+    let tdvpr = give(vmm, |vmm, page| {
+        vmm.module.vp_create(page, td.tdr).map_err(Failure::module("TDH.VP.CREATE"))
+    })?;
     td.tdvpr = Some(tdvpr);
     for _ in 1..capabilities.tdvps_pages {
-        let page = page(vmm)?;
-        vmm.module.vp_addcx(page, tdvpr).map_err(Failure::module("TDH.VP.ADDCX"))?;
+        give(vmm, |vmm, page| {
+            vmm.module.vp_addcx(page, tdvpr).map_err(Failure::module("TDH.VP.ADDCX"))
+        })?;
     }
     let init = vmm.module.vp_init(tdvpr, td_hob, crate::X2APIC_ID);
     init.map_err(Failure::module("TDH.VP.INIT"))?;
 
-    let shared = SharedEpt::new(vmm.memory, &mut vmm.pool, td.width)?;
+    let mut shared = SharedEpt::new(vmm.memory, &mut vmm.pool, td.width)?;
     let descriptor = own(vmm)?;
     vmm.memory.zero(descriptor, PAGE_SIZE);
     for (field, value) in [
@@ -123,7 +130,7 @@ pub fn vcpu(
         multiplier: mng_rd(vmm, td, td_field::TSC_MULTIPLIER)?,
     };
     let mut ports = Ports::new(config.features);
-    ports.pci = devices(vmm, &shared, td.width)?;
+    ports.pci = devices(vmm, &mut shared)?;
     Ok(Vcpu {
         tdvpr,
         shared,
@@ -138,13 +145,12 @@ pub fn vcpu(
 }
 
 /// The PCI functions that the TD gets, behind the IOMMU if there is one.
-fn devices(vmm: &mut Vmm<'_>, shared: &SharedEpt, width: GpaWidth) -> Result<Pci, Failure> {
+fn devices(vmm: &mut Vmm<'_>, shared: &mut SharedEpt) -> Result<Pci, Failure> {
     let mut pci = Pci::find(vmm.devices);
     if pci.functions().next().is_none() {
         return Ok(pci);
     }
-    let tables = shared.device_tables(vmm.memory, &mut vmm.pool, width)?;
-    let functions = pci.functions();
+    let (tables, functions) = (shared.device_tables(), pci.functions());
     let iommu = Iommu::start(vmm.devices, vmm.memory, &mut vmm.pool, tables, functions)?;
     let count = pci.functions().count();
     log::info!(
@@ -153,6 +159,7 @@ fn devices(vmm: &mut Vmm<'_>, shared: &SharedEpt, width: GpaWidth) -> Result<Pci
     );
     if let Some(iommu) = iommu {
         pci.confine(iommu);
+        shared.iommu = Some(iommu);
     }
     Ok(pci)
 }
@@ -238,9 +245,10 @@ fn add(
             .map_err(|_| Failure::Unsuitable("an image page is shared"))
     };
     let (at, tdr) = (private(gpa)?, td.tdr);
-    let page = page(vmm)?;
-    fault::with_sept(vmm, td, at, "TDH.MEM.PAGE.ADD", |vmm| {
-        vmm.module.mem_page_add(at, tdr, page, source)
+    let page = give(vmm, |vmm, page| {
+        fault::with_sept(vmm, td, at, "TDH.MEM.PAGE.ADD", |vmm| {
+            vmm.module.mem_page_add(at, tdr, page, source)
+        })
     })?;
     if is_measured {
         for chunk in (0..PAGE_SIZE).step_by(EXTEND_BYTES) {
@@ -251,12 +259,16 @@ fn add(
     Ok(page)
 }
 
-fn page(vmm: &mut Vmm<'_>) -> Result<Hpa, Failure> {
-    vmm.pool.small().ok_or(Failure::OutOfMemory("the TD"))
+/// Gives a page to the module by `leaf`.
+fn give(
+    vmm: &mut Vmm<'_>,
+    leaf: impl FnOnce(&mut Vmm<'_>, Hpa) -> Result<(), Failure>,
+) -> Result<Hpa, Failure> {
+    vmm.give(PageLevel::Size4K, "the TD", leaf)
 }
 
 fn own(vmm: &mut Vmm<'_>) -> Result<Hpa, Failure> {
-    vmm.pool.own().ok_or(Failure::OutOfMemory("the VMM"))
+    vmm.pool.own(vmm.memory).ok_or(Failure::OutOfMemory("the VMM"))
 }
 
 fn mng_rd(vmm: &mut Vmm<'_>, td: &Td, field: abi::field::FieldId) -> Result<u64, Failure> {

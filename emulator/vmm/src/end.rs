@@ -37,6 +37,10 @@ pub enum Death {
     OutsideMemory(u64),
     /// It accepted a part of a page that the VMM has added as a larger one.
     PartOfLargePage(u64),
+    /// It touched the shared half of a page that the VMM has not converted, whatever it said.
+    NotShared(u64),
+    /// It asked for private memory where there is none.
+    Unconvertible(u64),
     /// An access to MMIO that can not become a #VE: a fetch, or in the middle of one.
     NoVe(u64),
     /// The shared EPT is misconfigured.
@@ -132,6 +136,12 @@ impl fmt::Display for Death {
             }
             Self::PartOfLargePage(gpa) => {
                 write!(f, "it accepted a part of the 2 MiB page at {gpa:#x}")
+            }
+            Self::NotShared(gpa) => {
+                write!(f, "it touched {gpa:#x}, which was not made shared")
+            }
+            Self::Unconvertible(gpa) => {
+                write!(f, "it asked for private memory at {gpa:#x}, where none is")
             }
             Self::NoVe(gpa) => {
                 write!(f, "it accessed device page {gpa:#x} where no #VE can be delivered")

@@ -6,6 +6,8 @@ use image::layout::IMAGE_END;
 use image::ram::Q35Ram;
 use image::{RamRange, q35_ram};
 
+use crate::ram::Range;
+
 /// The TD's memory. Everything else is devices, or nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestMemory {
@@ -39,6 +41,16 @@ impl GuestMemory {
     #[must_use]
     pub fn contains(&self, address: u64) -> bool {
         self.range_of(RamRange { start: address & !0xFFF, len: 0x1000 })
+    }
+
+    /// The first memory that is not below `address`: what is left of its range from there.
+    #[must_use]
+    pub fn memory_from(&self, address: u64) -> Option<Range> {
+        let ranges = self.ram.ranges().iter().chain([&self.image]);
+        let ranges = ranges.map(|range| Range::new(range.start, range.start + range.len));
+        let behind = ranges.filter(|range| address < range.end);
+        let first = behind.min_by_key(|range| range.start)?;
+        Some(Range::new(first.start.max(address), first.end))
     }
 
     /// The largest page, at most `wanted`, that can be put around `gpa`: it must lie in
@@ -92,6 +104,23 @@ mod tests {
         let memory = GuestMemory::new(64 << 20, 0x1_0000).listing(48 << 20);
         assert_eq!(memory.listed(), [RamRange { start: 0, len: 48 << 20 }]);
         assert!(memory.contains(63 << 20));
+    }
+
+    #[test]
+    fn memory_is_found_from_anywhere() {
+        let memory = GuestMemory::new(3 << 30, 0x1_0000);
+        let image = Range::new(0xFFFF_0000, 1 << 32);
+        for (address, found) in [
+            (0, Some(Range::new(0, 0x8000_0000))),
+            (0x7FFF_F000, Some(Range::new(0x7FFF_F000, 0x8000_0000))),
+            (0x8000_0000, Some(image)),
+            (0xFFFF_8000, Some(Range::new(0xFFFF_8000, 1 << 32))),
+            (1 << 32, Some(Range::new(1 << 32, 5 << 30))),
+            (5 << 30, None),
+            (u64::MAX, None),
+        ] {
+            assert_eq!(memory.memory_from(address), found, "{address:#x}");
+        }
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn root_table(
     functions: impl Iterator<Item = Address>,
 ) -> Result<Hpa, Failure> {
     let mut table = || {
-        let page = pool.own().ok_or(Failure::OutOfMemory("the IOMMU's tables"))?;
+        let page = pool.own(memory).ok_or(Failure::OutOfMemory("the IOMMU's tables"))?;
         memory.zero(page, PAGE_SIZE);
         Ok::<Hpa, Failure>(page)
     };

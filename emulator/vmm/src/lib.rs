@@ -8,7 +8,8 @@
 //!
 //! In the order of a run: [`config`], [`features`] and [`ram`] say what there is, [`system`] brings the
 //! module up with the memory of [`tdmr`], [`construct`] builds the TD, [`run`] runs it with
-//! [`registers`], [`fault`], [`vmcall`], [`interrupts`] and [`idle`], with the devices of [`pci`] and [`iommu`], [`teardown`] takes it apart, and
+//! [`registers`], [`fault`], [`conversion`], [`vmcall`], [`interrupts`] and [`idle`], with the devices of
+//! [`pci`] and [`iommu`], [`teardown`] takes it apart, and
 //! [`session`] is all of it.
 #![no_std]
 #[cfg(test)]
@@ -16,6 +17,7 @@ extern crate std;
 
 pub mod config;
 pub mod construct;
+pub mod conversion;
 pub mod end;
 pub mod failure;
 pub mod fault;

@@ -8,7 +8,7 @@
 use abi::exit::TdExitStatus;
 use abi::field::FieldId;
 use abi::{Hpa, IoWidth, PageLevel, PrivateGpa, RegisterFile, Status};
-use tdcall::host::{LeafError, PageMetadata};
+use tdcall::host::{LeafError, PageMetadata, Removed};
 
 /// The TDX module as the VMM reaches it. Each method is the leaf of its name; see
 /// `tdcall::host` for operands and errors.
@@ -60,6 +60,32 @@ pub trait Seamcall {
         level: PageLevel,
         tdr: Hpa,
         page: Hpa,
+    ) -> Result<(), LeafError>;
+    fn mem_range_block(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+    ) -> Result<(), LeafError>;
+    fn mem_range_unblock(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+    ) -> Result<(), LeafError>;
+    fn mem_track(&mut self, tdr: Hpa) -> Result<(), Status>;
+    fn mem_page_remove(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+    ) -> Result<Removed, LeafError>;
+    fn mem_page_demote(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+        sept_page: Hpa,
     ) -> Result<(), LeafError>;
     fn mr_extend(&mut self, gpa: PrivateGpa, tdr: Hpa) -> Result<(), LeafError>;
     fn mr_finalize(&mut self, tdr: Hpa) -> Result<(), Status>;
@@ -116,6 +142,9 @@ pub trait Cpu {
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4];
     /// Writes the caches back and empties them.
     fn wbinvd(&mut self);
+    /// INVEPT of all contexts: no TD uses a mapping of the shared EPT any more that is not there.
+    /// Whether it succeeded. [SDM3 31.3]
+    fn invept(&mut self) -> bool;
     /// Does what the handler of external interrupt `vector` does: a TD exit took it
     /// from the interrupt controller, so no handler ran. [ABI-H 5.8]
     fn interrupt(&mut self, vector: u8);

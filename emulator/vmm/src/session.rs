@@ -73,7 +73,7 @@ fn prepare<'a, 'b>(
     let (keys, capabilities) = (Keys::from(&system), system.capabilities);
     let mut vmm = Vmm { module, memory, devices, cpu, pool: system.pool };
     let hkid = keys.global_hkid + 1;
-    let td = construct::create(&mut vmm, config, image.bytes.len() as u64, hkid)?;
+    let td = construct::create(&mut vmm, config, image.bytes.len() as u64, hkid, &keys)?;
     Ok(Prepared { vmm, td, metadata, capabilities, keys })
 }
 
@@ -91,6 +91,7 @@ impl Prepared<'_, '_> {
         log::info!("{end}");
         log::info!("td exits {exits}");
         registers.log();
+        self.td.conversion.log();
         match teardown::teardown(&mut self.vmm, &self.td, &self.keys) {
             Ok(pages) => {
                 log::info!("reclaimed {pages} pages, none left");

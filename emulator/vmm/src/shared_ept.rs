@@ -1,42 +1,57 @@
-//! The EPT of the TD's shared half, which the VMM builds in its own memory.
-//! [ABI-G 10], [SDM3 29.3]
-//!
-//! An entry is one of four things:
+//! The EPT of the TD's shared half, which the VMM builds in its own memory, and in it which
+//! pages the TD has asked to share. [ABI-G 10], [SDM3 29.3]
 //!
 //! | entry | access of the TD |
 //! |---|---|
-//! | absent: suppress-#VE alone | exit to the VMM |
+//! | private: suppress-#VE alone | exit to the VMM |
+//! | shared: suppress-#VE and bit 52 | exit to the VMM |
 //! | MMIO: all zero, so suppress-#VE is clear | #VE in the TD |
-//! | page: RWX, write-back, suppress-#VE | memory |
+//! | mapped: a shared page with RWX, write-back | memory |
 //! | table: RWX, suppress-#VE | walk goes on |
 //!
 //! So the first touch of an MMIO page exits, the VMM marks the page, and from then on
-//! the TD gets a #VE and asks by VMCALL, as under KVM. The tables are indexed by the
-//! whole GPA, SHARED bit included. A TD writes none of this: only the VMM's own
-//! tables and zeroed pages are ever linked.
+//! the TD gets a #VE and asks by VMCALL, as under KVM. Bit 52, which the CPU ignores, is KVM's
+//! memory attribute: without it the page is private, as all memory is at first. An entry that is not
+//! present may hold the address of a page nevertheless: the VMM has written there already, as QEMU
+//! writes shared memory that the TD does not see.
+//!
+//! The tables are indexed by the whole GPA, SHARED bit included; the table below that bit serves
+//! devices, which do not know it ([`SharedEpt::device_tables`]). A TD writes none of this: only the
+//! VMM's own tables and zeroed pages are ever linked.
+//!
+//! A page goes in two steps: [`SharedEpt::unmap`] ends the mapping, and when nobody has a copy of it
+//! any more, [`SharedEpt::discard`] takes the page. See [`crate::conversion`].
 
-use abi::{GpaWidth, Hpa, SharedGpa};
+use abi::{GpaWidth, Hpa, PAGE_SIZE, SharedGpa};
 
 use crate::failure::Failure;
-use crate::iommu::DeviceTables;
+use crate::iommu::{DeviceTables, Iommu};
 use crate::pool::Pool;
+use crate::ram::Range;
 use crate::seam::Memory;
 
 const SUPPRESS_VE: u64 = 1 << 63;
+/// The TD shares the page. An entry above the leaves has it for all pages below.
+const SHARED: u64 = 1 << 52;
 const RWX: u64 = 7;
 const WRITE_BACK: u64 = 6 << 3;
 const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 const MMIO: u64 = 0;
+/// Index of the last level, and of the one above it, whose entry spans 2 MiB.
+const LEAF: u32 = 0;
+const LEAF_TABLE: u32 = 1;
 
 /// What the tables say about a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// Nothing yet.
-    Absent,
+    /// The TD does not share it.
+    Private,
+    /// The TD shares it, but has not touched it yet.
+    Shared,
     /// Marked as MMIO.
     Mmio,
-    /// Backed by this page.
-    Page(Hpa),
+    /// Shared, and mapped to this page.
+    Mapped(Hpa),
 }
 
 /// The tables.
@@ -44,6 +59,18 @@ pub enum Entry {
 pub struct SharedEpt {
     root: Hpa,
     levels: u32,
+    width: GpaWidth,
+    device_table: Hpa,
+    /// What else walks the tables.
+    pub(crate) iommu: Option<Iommu>,
+}
+
+/// Where a walk ends: place, content and level of the entry.
+#[derive(Clone, Copy)]
+struct End {
+    slot: Hpa,
+    entry: u64,
+    level: u32,
 }
 
 impl SharedEpt {
@@ -56,7 +83,12 @@ impl SharedEpt {
             GpaWidth::Bits48 => 4,
             GpaWidth::Bits52 => 5,
         };
-        Ok(Self { root: table(memory, pool)?, levels })
+        let root = table(memory, pool, SUPPRESS_VE)?;
+        let device_table = table(memory, pool, SUPPRESS_VE)?;
+        // No bit but the SHARED one: the first address of that half.
+        let at = slot(root, width.shared_mask(), levels - 1);
+        memory.write_u64(at, device_table.bits() | SUPPRESS_VE | RWX);
+        Ok(Self { root, levels, width, device_table, iommu: None })
     }
 
     /// The root, for SHARED_EPTP.
@@ -66,37 +98,33 @@ impl SharedEpt {
     }
 
     /// The tables below the SHARED bit, by which devices see the TD's shared memory: addresses
-    /// without that bit lead there where the TD's with it do.
-    ///
-    /// # Errors
-    /// No page is left for a table.
-    pub fn device_tables(
-        &self,
-        memory: &mut dyn Memory,
-        pool: &mut Pool,
-        width: GpaWidth,
-    ) -> Result<DeviceTables, Failure> {
-        let start = SharedGpa::try_new(0, width).map_err(|_| Failure::Iommu("no address 0"))?;
-        let levels = self.levels - 1;
-        Ok(DeviceTables { root: next(memory, pool, slot(self.root, start, levels))?, levels })
+    /// without that bit lead there where the TD's with it do, up to 512 GiB for 48 address bits. They
+    /// stay where they are.
+    #[must_use]
+    pub const fn device_tables(&self) -> DeviceTables {
+        DeviceTables { root: self.device_table, levels: self.levels - 1 }
     }
 
     /// What the tables say about the page of `gpa`.
     pub fn entry(&self, memory: &dyn Memory, gpa: SharedGpa) -> Entry {
-        let mut table = self.root;
-        for level in (1..self.levels).rev() {
-            let entry = memory.read_u64(slot(table, gpa, level));
-            match Hpa::try_new(entry & ADDRESS) {
-                Ok(next) if entry & RWX != 0 => table = next,
-                _ => return Entry::Absent,
+        let end = self.walk(memory, gpa);
+        match Hpa::try_new(end.entry & ADDRESS) {
+            Ok(page) if end.entry & RWX != 0 => Entry::Mapped(page),
+            _ if end.entry == MMIO => Entry::Mmio,
+            _ if end.entry & SHARED != 0 => Entry::Shared,
+            _ => Entry::Private,
+        }
+    }
+
+    /// Whether the TD shares a page of `range`, which has no SHARED bit.
+    pub fn shares_any(&self, memory: &dyn Memory, range: Range) -> bool {
+        let mut at = range.start;
+        while let Some((end, _)) = self.next(memory, &mut at, range.end) {
+            if end.entry & SHARED != 0 {
+                return true;
             }
         }
-        let entry = memory.read_u64(slot(table, gpa, 0));
-        match Hpa::try_new(entry & ADDRESS) {
-            Ok(page) if entry & RWX != 0 => Entry::Page(page),
-            _ if entry == MMIO => Entry::Mmio,
-            _ => Entry::Absent,
-        }
+        false
     }
 
     /// Marks the page of `gpa` as MMIO.
@@ -114,7 +142,8 @@ impl SharedEpt {
         Ok(())
     }
 
-    /// The page behind `gpa`; a zeroed one is put there if there is none.
+    /// The page behind `gpa` as the VMM has it; a zeroed one is put there if there is none. The
+    /// TD does not see it before it is mapped.
     ///
     /// # Errors
     /// No page is left.
@@ -124,124 +153,172 @@ impl SharedEpt {
         pool: &mut Pool,
         gpa: SharedGpa,
     ) -> Result<Hpa, Failure> {
-        if let Entry::Page(page) = self.entry(memory, gpa) {
+        let leaf = self.leaf(memory, pool, gpa)?;
+        let entry = memory.read_u64(leaf);
+        if let Some(page) = page_of(entry) {
             return Ok(page);
         }
-        let leaf = self.leaf(memory, pool, gpa)?;
-        let page = pool.own().ok_or(Failure::OutOfMemory("the TD's shared memory"))?;
-        memory.zero(page, abi::PAGE_SIZE);
-        memory.write_u64(leaf, page.bits() | SUPPRESS_VE | WRITE_BACK | RWX);
+        let page = pool.own(memory).ok_or(Failure::OutOfMemory("the TD's shared memory"))?;
+        memory.zero(page, PAGE_SIZE);
+        memory.write_u64(leaf, page.bits() | SUPPRESS_VE | entry & SHARED);
         Ok(page)
     }
 
-    /// Where the leaf entry of `gpa` is; tables on the way are made.
+    /// Maps the page of `gpa`, which the TD shares.
+    ///
+    /// # Errors
+    /// No page is left.
+    pub fn map(
+        &self,
+        memory: &mut dyn Memory,
+        pool: &mut Pool,
+        gpa: SharedGpa,
+    ) -> Result<Hpa, Failure> {
+        let page = self.back(memory, pool, gpa)?;
+        let leaf = self.leaf(memory, pool, gpa)?;
+        memory.write_u64(leaf, page.bits() | SUPPRESS_VE | SHARED | WRITE_BACK | RWX);
+        Ok(page)
+    }
+
+    /// Notes that the TD shares the pages of `range` (without SHARED bit, whole pages).
+    ///
+    /// # Errors
+    /// No page is left for a table.
+    pub fn share(
+        &self,
+        memory: &mut dyn Memory,
+        pool: &mut Pool,
+        range: Range,
+    ) -> Result<(), Failure> {
+        let mut at = range.start;
+        while let Some((end, from)) = self.next(memory, &mut at, range.end) {
+            if end.level == LEAF || end.level == LEAF_TABLE && from.len() == span(LEAF_TABLE) {
+                memory.write_u64(end.slot, end.entry | SUPPRESS_VE | SHARED);
+                continue;
+            }
+            // A table is missing: make it, and come again.
+            if end.entry & SHARED == 0 {
+                let Some(gpa) = self.gpa(from.start) else { return Ok(()) };
+                self.leaf(memory, pool, gpa)?;
+                at = from.start;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the mappings of `range` (without SHARED bit, whole pages), whose pages are private from
+    /// now on. Whether there was one.
+    ///
+    /// # Errors
+    /// No page is left for a table.
+    pub fn unmap(
+        &self,
+        memory: &mut dyn Memory,
+        pool: &mut Pool,
+        range: Range,
+    ) -> Result<bool, Failure> {
+        let (mut at, mut was_mapped) = (range.start, false);
+        while let Some((end, from)) = self.next(memory, &mut at, range.end) {
+            was_mapped |= end.entry & RWX != 0;
+            if end.level == LEAF || from.len() == span(end.level) {
+                memory.write_u64(end.slot, end.entry & ADDRESS | SUPPRESS_VE);
+            } else if end.entry & SHARED != 0 {
+                let Some(gpa) = self.gpa(from.start) else { break };
+                self.leaf(memory, pool, gpa)?;
+                at = from.start;
+            }
+        }
+        Ok(was_mapped)
+    }
+
+    /// Takes the pages of `range` that [`Self::unmap`] has left there. Not where there are devices:
+    /// one can have DMA under way that was begun before, so a page that was shared must not become
+    /// somebody else's while the TD runs; it is cleared and waits to be shared again.
+    pub fn discard(&self, memory: &mut dyn Memory, pool: &mut Pool, range: Range) {
+        let mut at = range.start;
+        while let Some((end, _)) = self.next(memory, &mut at, range.end) {
+            if let Some(page) =
+                page_of(end.entry).filter(|_| end.level == LEAF && end.entry & RWX == 0)
+            {
+                memory.zero(page, PAGE_SIZE);
+                if self.iommu.is_none() {
+                    memory.write_u64(end.slot, end.entry & !ADDRESS);
+                    pool.disown(memory, page);
+                }
+            }
+        }
+    }
+
+    /// The entry that decides for `at`, and which part of `[at, end)` it decides for; `at` moves on.
+    fn next(&self, memory: &dyn Memory, at: &mut u64, end: u64) -> Option<(End, Range)> {
+        let gpa = self.gpa(*at).filter(|_| *at < end)?;
+        let found = self.walk(memory, gpa);
+        let from = *at;
+        *at = (from & !(span(found.level) - 1)).saturating_add(span(found.level)).min(end);
+        Some((found, Range::new(from, *at)))
+    }
+
+    /// The shared alias of an address.
+    fn gpa(&self, address: u64) -> Option<SharedGpa> {
+        SharedGpa::try_new(address, self.width).ok()
+    }
+
+    fn walk(&self, memory: &dyn Memory, gpa: SharedGpa) -> End {
+        let (mut table, mut level) = (self.root, self.levels - 1);
+        loop {
+            let slot = slot(table, gpa.bits(), level);
+            let entry = memory.read_u64(slot);
+            match Hpa::try_new(entry & ADDRESS) {
+                Ok(next) if level != LEAF && entry & RWX != 0 => (table, level) = (next, level - 1),
+                _ => return End { slot, entry, level },
+            }
+        }
+    }
+
+    /// Where the leaf entry of `gpa` is; tables on the way are made, with entries that say what the
+    /// missing one said.
     fn leaf(
         &self,
         memory: &mut dyn Memory,
         pool: &mut Pool,
         gpa: SharedGpa,
     ) -> Result<Hpa, Failure> {
-        let mut at = self.root;
-        for level in (1..self.levels).rev() {
-            at = next(memory, pool, slot(at, gpa, level))?;
+        loop {
+            let end = self.walk(memory, gpa);
+            if end.level == LEAF {
+                return Ok(end.slot);
+            }
+            let next = table(memory, pool, SUPPRESS_VE | end.entry & SHARED)?;
+            memory.write_u64(end.slot, next.bits() | SUPPRESS_VE | RWX);
         }
-        Ok(slot(at, gpa, 0))
     }
 }
 
-/// The table that the entry at `slot` leads to; made if there is none.
-fn next(memory: &mut dyn Memory, pool: &mut Pool, slot: Hpa) -> Result<Hpa, Failure> {
-    let entry = memory.read_u64(slot);
-    match Hpa::try_new(entry & ADDRESS) {
-        Ok(next) if entry & RWX != 0 => Ok(next),
-        _ => {
-            let next = table(memory, pool)?;
-            memory.write_u64(slot, next.bits() | SUPPRESS_VE | RWX);
-            Ok(next)
-        }
-    }
+/// The page whose address a leaf entry holds. Page 0 is nobody's.
+fn page_of(entry: u64) -> Option<Hpa> {
+    Hpa::try_new(entry & ADDRESS).ok().filter(|page| page.bits() != 0)
+}
+
+/// Bytes that an entry of `level` spans.
+const fn span(level: u32) -> u64 {
+    PAGE_SIZE << (9 * level)
 }
 
 /// Where `table` has its entry for `gpa`.
-fn slot(table: Hpa, gpa: SharedGpa, level: u32) -> Hpa {
-    let index = gpa.bits() >> (12 + 9 * level) & 511;
+fn slot(table: Hpa, gpa: u64, level: u32) -> Hpa {
+    let index = gpa >> (12 + 9 * level) & 511;
     // A table is a page below 2^52, so the sum is below it too.
     Hpa::try_new(table.bits() + index * 8).unwrap_or(table)
 }
 
-/// A table whose entries are all absent.
-fn table(memory: &mut dyn Memory, pool: &mut Pool) -> Result<Hpa, Failure> {
-    let table = pool.own().ok_or(Failure::OutOfMemory("the shared EPT"))?;
-    for at in (table.bits()..table.bits() + abi::PAGE_SIZE).step_by(8) {
-        memory.write_u64(Hpa::try_new(at).unwrap_or(table), SUPPRESS_VE);
+/// A table whose entries are all `entry`.
+fn table(memory: &mut dyn Memory, pool: &mut Pool, entry: u64) -> Result<Hpa, Failure> {
+    let table = pool.own(memory).ok_or(Failure::OutOfMemory("the shared EPT"))?;
+    for at in (table.bits()..table.bits() + PAGE_SIZE).step_by(8) {
+        memory.write_u64(Hpa::try_new(at).unwrap_or(table), entry);
     }
     Ok(table)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fakes::{FakeMemory, pool};
-
-    /// What the module does with the tables. [ABI-G 10]
-    fn walk(memory: &FakeMemory, root: Hpa, levels: u32, gpa: u64) -> u64 {
-        let mut table = root.bits();
-        for level in (0..levels).rev() {
-            let index = gpa >> (12 + 9 * level) & 511;
-            let entry = memory.read_u64(Hpa::try_new(table + index * 8).unwrap());
-            if entry & RWX == 0 || level == 0 {
-                return entry;
-            }
-            assert_eq!(entry & 0xFF8, 0, "a table's reserved bits");
-            table = entry & ADDRESS;
-        }
-        unreachable!()
-    }
-
-    fn gpa(address: u64, width: GpaWidth) -> SharedGpa {
-        SharedGpa::try_new(address, width).unwrap()
-    }
-
-    #[test]
-    fn mmio_is_the_only_entry_that_lets_a_ve_through() {
-        for (width, levels) in [(GpaWidth::Bits48, 4), (GpaWidth::Bits52, 5)] {
-            let (mut memory, mut pool) = (FakeMemory::new(), pool());
-            let ept = SharedEpt::new(&mut memory, &mut pool, width).unwrap();
-            let ioapic = gpa(0xFEC0_0000, width);
-            assert_eq!(ept.entry(&memory, ioapic), Entry::Absent);
-            ept.mark_mmio(&mut memory, &mut pool, ioapic).unwrap();
-            assert_eq!(ept.entry(&memory, ioapic), Entry::Mmio);
-            assert_eq!(walk(&memory, ept.root(), levels, ioapic.bits()), 0);
-            for other in [0xFEC0_1000, 0xFEBF_F000, 0, 0x4000_0000] {
-                let entry = walk(&memory, ept.root(), levels, gpa(other, width).bits());
-                assert_eq!(entry, SUPPRESS_VE, "{other:#x}");
-            }
-            // Without the SHARED bit the walk leads elsewhere.
-            assert_eq!(walk(&memory, ept.root(), levels, 0xFEC0_0000), SUPPRESS_VE);
-        }
-    }
-
-    #[test]
-    fn memory_is_zeroed_and_stays() {
-        let (mut memory, mut pool) = (FakeMemory::new(), pool());
-        let ept = SharedEpt::new(&mut memory, &mut pool, GpaWidth::Bits52).unwrap();
-        let at = gpa(0x12_3000, GpaWidth::Bits52);
-        let page = ept.back(&mut memory, &mut pool, at).unwrap();
-        assert_eq!(memory.read_u64(page), 0);
-        let entry = walk(&memory, ept.root(), 5, at.bits());
-        assert_eq!(entry, page.bits() | SUPPRESS_VE | WRITE_BACK | RWX);
-        memory.write_u64(page, 7);
-        assert_eq!(ept.back(&mut memory, &mut pool, at), Ok(page));
-        assert_eq!((memory.read_u64(page), ept.entry(&memory, at)), (7, Entry::Page(page)));
-    }
-
-    #[test]
-    fn shared_memory_ends_with_the_vmms_share() {
-        let (mut memory, mut pool) = (FakeMemory::new(), pool());
-        let ept = SharedEpt::new(&mut memory, &mut pool, GpaWidth::Bits48).unwrap();
-        let end = (0..1 << 20).find_map(|page| {
-            ept.back(&mut memory, &mut pool, gpa(page << 12, GpaWidth::Bits48)).err()
-        });
-        assert!(matches!(end, Some(Failure::OutOfMemory(_))));
-    }
-}
+mod tests;

@@ -97,7 +97,7 @@ pub fn configure(
         reserved_per_tdmr: read(module, sys::MAX_RESERVED_PER_TDMR)? as usize,
     };
     let plan = Plan::new(free, limits).ok_or(Failure::OutOfMemory("the PAMT"))?;
-    let mut pool = Pool::new(plan.pool.clone()).ok_or(Failure::OutOfMemory("the VMM"))?;
+    let mut pool = Pool::new(plan.pool.clone());
 
     let partitioning = cpu.keyid_partitioning();
     let (shared, private) = (partitioning & 0xFFFF_FFFF, partitioning >> 32);
@@ -121,7 +121,7 @@ fn give(
     const PER_PAGE: usize = (PAGE_SIZE / TDMR_INFO_STRIDE) as usize;
     const { assert!(MAX_TDMRS <= PER_PAGE) };
     let short = Failure::OutOfMemory("TDMR_INFO");
-    let (array, infos) = (pool.own().ok_or(short)?, pool.own().ok_or(short)?);
+    let (array, infos) = (pool.own(memory).ok_or(short)?, pool.own(memory).ok_or(short)?);
     for (index, tdmr) in plan.tdmrs().iter().enumerate() {
         let index = index as u64;
         let info = at(infos, index * TDMR_INFO_STRIDE);
@@ -254,11 +254,10 @@ mod tests {
     #[test]
     fn only_convertible_memory_is_given() {
         let mut module = FakeModule::new();
-        let mut pool = configured(&mut module).unwrap().pool;
-        while let Some(page) = pool.small() {
+        let (mut pool, mut memory) = (configured(&mut module).unwrap().pool, FakeMemory::new());
+        while let Some(page) = pool.small(&mut memory) {
             assert!((0x300_0000..0x1010_0000).contains(&page.bits()));
         }
-        assert!(pool.own().is_some());
     }
 
     #[test]

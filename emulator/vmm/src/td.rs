@@ -2,6 +2,8 @@
 
 use abi::{GpaWidth, Hpa, PageLevel};
 
+use crate::conversion::Conversion;
+use crate::failure::Failure;
 use crate::features::Features;
 use crate::guest_memory::GuestMemory;
 use crate::lapic::{Lapic, Now};
@@ -33,13 +35,37 @@ impl core::fmt::Debug for Vmm<'_> {
     }
 }
 
+impl Vmm<'_> {
+    /// Gives a page to the module by `leaf`; it comes back if the leaf fails.
+    ///
+    /// # Errors
+    /// There is no page (for `what`), or the leaf fails.
+    pub(crate) fn give(
+        &mut self,
+        level: PageLevel,
+        what: &'static str,
+        leaf: impl FnOnce(&mut Self, Hpa) -> Result<(), Failure>,
+    ) -> Result<Hpa, Failure> {
+        let page = match level {
+            PageLevel::Size4K => self.pool.small(self.memory),
+            _ => self.pool.large(self.memory),
+        };
+        let page = page.ok_or(Failure::OutOfMemory(what))?;
+        if let Err(failure) = leaf(self, page) {
+            self.pool.give_back(self.memory, page, level);
+            return Err(failure);
+        }
+        Ok(page)
+    }
+}
+
 /// A TD from TDH.MNG.CREATE on.
 #[derive(Debug)]
 pub struct Td {
     /// Its root page.
     pub tdr: Hpa,
-    /// Its key.
-    pub hkid: u16,
+    /// Its key, where it stands in an address.
+    pub key_bits: u64,
     /// Its vCPU's root page, from TDH.VP.CREATE on.
     pub tdvpr: Option<Hpa>,
     /// Width of its addresses.
@@ -50,8 +76,8 @@ pub struct Td {
     pub page_level: PageLevel,
     /// Pages added at run time hold something before.
     pub dirty_pages: bool,
-    /// A page that a leaf refused, for the next one.
-    pub(crate) spare: Option<Hpa>,
+    /// How its pages are converted.
+    pub(crate) conversion: Conversion,
 }
 
 /// The vCPU from TDH.VP.INIT on.

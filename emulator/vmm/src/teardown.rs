@@ -1,11 +1,14 @@
 //! The way back: every page of a TD becomes the VMM's again. [ABI-H 3.9, 3.10]
 //!
-//! VP.FLUSH, VPFLUSHDONE, CACHE.WB, KEY.FREEID; then PAGE.RECLAIM of every page that was
-//! given, the TDR last, as only it needs PAGE.WBINVD, with the module's key: the others were
-//! written back with the TD's. Each page is read to see that it is the VMM's, and is cleared.
-//! Works for a TD in any state after MNG.CREATE.
+//! VP.FLUSH, VPFLUSHDONE, CACHE.WB, KEY.FREEID; then PAGE.RECLAIM of every page that was ever
+//! taken from the pool, in the size that it has by now, the TDR last, as only it needs PAGE.WBINVD,
+//! with the module's key: the others were written back with the TD's. Each page is read to see that it
+//! is the VMM's, and is cleared.
+//! Pages that are the VMM's by then do no harm, but as many have to come back as the pool says are
+//! with the module. Works for a TD in any state after MNG.CREATE.
 
 use abi::{Hpa, PAGE_SIZE, PageLevel, Status};
+use tdcall::host::PageMetadata;
 
 use crate::failure::Failure;
 use crate::seam::Memory;
@@ -23,26 +26,45 @@ pub fn teardown(vmm: &mut Vmm<'_>, td: &Td, system: &Keys) -> Result<u64, Failur
     free_key(vmm, td)?;
     let pool = vmm.pool.clone();
     let (mut pages, mut lost) = (0, 0);
-    for (page, level) in pool.given().filter(|(page, _)| *page != td.tdr) {
-        match reclaim(vmm, page, level) {
-            Ok(true) => pages += level.bytes() / PAGE_SIZE,
-            Ok(false) => {}
-            Err(error) => {
-                log::info!("page {page:?} did not come back: {error}");
-                lost += 1;
+    for (page, level) in pool.taken() {
+        let (mut at, end) = (page.bits(), page.bits() + level.bytes());
+        while let Some(page) = Hpa::try_new(at).ok().filter(|_| at < end) {
+            at += PAGE_SIZE;
+            if page == td.tdr {
+                continue;
+            }
+            match reclaim(vmm, page) {
+                Ok(None) => {}
+                Ok(Some(level)) => {
+                    at = page.bits() + level.bytes();
+                    pages += level.bytes() / PAGE_SIZE;
+                }
+                Err(error) => {
+                    log::info!("page {page:?} did not come back: {error}");
+                    lost += 1;
+                }
             }
         }
     }
-    if lost != 0 {
-        return Err(Failure::Leak { pages: lost });
+    // The TDR is the last one.
+    if lost != 0 || pages + 1 != pool.given() {
+        return Err(Failure::Leak { pages: lost.max((pages + 1).abs_diff(pool.given())) });
     }
     let reclaimed = vmm.module.phymem_page_reclaim(td.tdr);
     reclaimed.map_err(Failure::leaf("TDH.PHYMEM.PAGE.RECLAIM of the TDR"))?;
-    let with_hkid = td.tdr.bits() | u64::from(system.global_hkid) << system.hkid_shift;
+    let with_hkid = td.tdr.bits() | system.in_address(system.global_hkid);
     let flushed = vmm.module.phymem_page_wbinvd(with_hkid);
     flushed.map_err(Failure::module("TDH.PHYMEM.PAGE.WBINVD"))?;
     clear(vmm, td.tdr, PageLevel::Size4K)?;
     Ok(pages + 1)
+}
+
+impl Keys {
+    /// A key where it stands in an address.
+    #[must_use]
+    pub fn in_address(&self, hkid: u16) -> u64 {
+        u64::from(hkid) << self.hkid_shift
+    }
 }
 
 /// Where HKIDs stand in an address, and which is the module's.
@@ -76,20 +98,21 @@ fn free_key(vmm: &mut Vmm<'_>, td: &Td) -> Result<(), Failure> {
     vmm.module.mng_key_freeid(td.tdr).map_err(Failure::module("TDH.MNG.KEY.FREEID"))
 }
 
-/// Takes one page back. `false`: the module refused it when it was given, so that it has
-/// been the VMM's all along.
-fn reclaim(vmm: &mut Vmm<'_>, page: Hpa, level: PageLevel) -> Result<bool, Failure> {
-    match vmm.module.phymem_page_reclaim(page) {
-        Ok(_) => {}
+/// Takes one page back, whatever its size is by now. None: it is the VMM's.
+fn reclaim(vmm: &mut Vmm<'_>, page: Hpa) -> Result<Option<PageLevel>, Failure> {
+    let level = match vmm.module.phymem_page_reclaim(page) {
+        Ok(PageMetadata { level: 0, .. }) => PageLevel::Size4K,
+        Ok(PageMetadata { level: 1, .. }) => PageLevel::Size2M,
+        Ok(_) => return Err(Failure::Unsuitable("a page of the TD has grown")),
         Err(error)
             if error.status.is(Status::PAGE_METADATA_INCORRECT) && error.rcx == NOT_ASSIGNED =>
         {
-            return Ok(false);
+            return Ok(None);
         }
         Err(error) => return Err(Failure::leaf("TDH.PHYMEM.PAGE.RECLAIM")(error)),
-    }
+    };
     clear(vmm, page, level)?;
-    Ok(true)
+    Ok(Some(level))
 }
 
 /// Sees that a page is the VMM's and holds nothing: a word of each 4 KiB is read, and where

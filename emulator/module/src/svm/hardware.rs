@@ -10,7 +10,9 @@ use super::ram::{Identity, Ram};
 use super::td::{self, Page, TdMaps};
 use super::vmcb::{Save, Vmcb};
 use super::vmm_map::{View, VmmMap};
+use crate::hpa::without_hkid;
 use crate::machine::{Machine, TDVPS_PAGES, VcpuId};
+use crate::td::Td;
 
 /// Everything below the guests.
 #[derive(Debug)]
@@ -91,6 +93,19 @@ impl Hardware {
 
     /// Ends every cached translation of every guest.
     pub(super) const fn flush_tlb(&mut self) {
+        self.tlb_is_stale = true;
+    }
+
+    /// INVEPT: ends the cached translations of the shared half of the TDs with this EPTP, or of all
+    /// TDs. What the module caches of the private half is never stale.
+    pub(super) fn invept(&mut self, eptp: Option<u64>) {
+        const PAGE: u64 = 0xFFF;
+        let page = |eptp| without_hkid(eptp & !PAGE);
+        for tdr in self.tds.tdrs().into_iter().flatten() {
+            if eptp.is_none_or(|eptp| page(eptp) == page(Td::load(self, tdr).tdcs.eptp)) {
+                self.tds.drop_shared(&mut self.identity, &mut self.pool, tdr);
+            }
+        }
         self.tlb_is_stale = true;
     }
 

@@ -115,6 +115,11 @@ impl Npt {
         }
     }
 
+    /// Ends every mapping of `range` (start, end), and frees the tables that are in it whole.
+    pub(super) fn clear<M: Memory>(&self, memory: &mut M, pool: &mut Pool, range: (u64, u64)) {
+        clear(memory, pool, Table { at: self.root, level: TOP_LEVEL, base: 0 }, range);
+    }
+
     /// Makes every page that touches `range` (start, end) what `rule` says, with the
     /// largest pages that fit; a larger leaf that is touched in part is split.
     pub(super) fn fill<M: Memory>(
@@ -176,6 +181,25 @@ fn free<M: Memory>(memory: &mut M, pool: &mut Pool, table: u64, level: u8) {
         }
     }
     pool.give(memory, table);
+}
+
+fn clear<M: Memory>(memory: &mut M, pool: &mut Pool, table: Table, (from, to): (u64, u64)) {
+    let Table { at, level, base } = table;
+    let step = span(level);
+    for index in from.saturating_sub(base) / step..ENTRIES {
+        let address = base + index * step;
+        if address >= to {
+            break;
+        }
+        let slot = at + index * 8;
+        let entry = memory.read_u64(slot);
+        if is_table(entry, level) && (address < from || to < address + step) {
+            let below = Table { at: entry & ADDRESS, level: level - 1, base: address };
+            clear(memory, pool, below, (from, to));
+        } else if entry != 0 {
+            replace(memory, pool, slot, level, 0);
+        }
+    }
 }
 
 fn fill<M: Memory>(
@@ -262,6 +286,25 @@ mod tests {
         assert_eq!(npt.find(&memory, 0x20_1000), (0x40_0000 | TABLE | LARGE, 1));
         npt.free(&mut memory, &mut pool);
         assert_eq!(pool.available(), all);
+    }
+
+    #[test]
+    fn a_range_is_cleared_with_its_tables_and_nothing_else() {
+        let (mut memory, mut pool, npt) = fixture();
+        for bit in [47, 51] {
+            let shared = 1 << bit;
+            npt.set(&mut memory, &mut pool, 0x20_1000, 0, 0x5000 | TABLE).expect("room");
+            let before = pool.available();
+            for gpa in [shared, shared | 0x20_1000, shared | (shared - 0x1000)] {
+                npt.set(&mut memory, &mut pool, gpa, 0, 0x9000 | TABLE).expect("room");
+            }
+            npt.clear(&mut memory, &mut pool, (shared, 2 * shared));
+            assert!(before - pool.available() <= 1, "at most a table that holds both halves");
+            assert_eq!(npt.find(&memory, 0x20_1000).0, 0x5000 | TABLE);
+            for gpa in [shared, shared | 0x20_1000, shared | (shared - 0x1000)] {
+                assert_eq!(npt.find(&memory, gpa).0, 0);
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What a host needs of VMX to reach SEAMCALL: MSRs, VMXON, VMXOFF, and what SEAMCALL
-//! does outside VMX operation or without a module. [ABI-H 1.1], [SDM3 24.6-24.7]
+//! What a host needs of VMX to reach SEAMCALL: MSRs, VMXON, VMXOFF, INVEPT, and what SEAMCALL
+//! does outside VMX operation or without a module. [ABI-H 1.1], [SDM3 24.6-24.7, 31.3]
 //!
 //! That is all there is: a VMCS can not be made, so the other VMX instructions are
 //! undefined and the MSRs about the content of a VMCS are #GP. The VMM's nested page
-//! tables are the module's own.
+//! tables are the module's own; the EPTs that INVEPT is about are those of the TDs.
 //!
 //! Where the CPU underneath skips VMXON instead of raising #UD [SVM B1.25], the module never
 //! sees one; setting CR4.VMXE, which every VMM does just before, then counts as a VMXON that
@@ -22,11 +22,16 @@ const CR0_FIXED0: u32 = 0x486;
 const CR0_FIXED1: u32 = 0x487;
 const CR4_FIXED0: u32 = 0x488;
 const CR4_FIXED1: u32 = 0x489;
+const EPT_VPID_CAP: u32 = 0x48C;
 
 /// VMCS revision of this CPU: any number but 0, which a page has by itself.
 const REVISION: u32 = 0x0074_6478;
 /// IA32_VMX_BASIC: regions of 4 KiB, write-back memory. [SDM3 A.1]
 const BASIC_VALUE: u64 = REVISION as u64 | 4096 << 32 | 6 << 50;
+/// IA32_VMX_EPT_VPID_CAP: walks of 4 and 5 levels, write-back tables, pages of 2 MiB and 1 GiB,
+/// INVEPT of one context and of all. [SDM3 A.10]
+const EPT_VPID_CAP_VALUE: u64 =
+    1 << 6 | 1 << 7 | 1 << 14 | 1 << 16 | 1 << 17 | 1 << 20 | 1 << 25 | 1 << 26;
 /// CR0 bits that VMX operation fixes at 1. [SDM3 A.7]
 const CR0_ONES: u64 = cr0::PE | cr0::NE | cr0::PG;
 /// Bits of a physical address, beside those within a page.
@@ -60,6 +65,15 @@ pub(super) enum Effect {
     Undefined,
     /// #GP(0).
     Protection,
+}
+
+/// The EPTs whose translations end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contexts {
+    /// All.
+    All,
+    /// Those with the tables of this EPTP.
+    Of(u64),
 }
 
 /// VMX of the one processor.
@@ -96,6 +110,7 @@ impl Vmx {
             CR0_FIXED0 => Some(CR0_ONES),
             CR0_FIXED1 => Some(0xFFFF_FFFF),
             CR4_FIXED0 => Some(cr4::VMXE),
+            EPT_VPID_CAP if self.is_enabled() => Some(EPT_VPID_CAP_VALUE),
             CR4_FIXED1 => Some(cpu::supported_cr4() | cr4::VMXE),
             _ => None,
         }
@@ -167,6 +182,15 @@ impl Vmx {
         Effect::Succeeds
     }
 
+    /// The checks of INVEPT before its operands are looked at. [SDM3 31.3]
+    pub(super) const fn before_invept(self, save: &Save) -> Effect {
+        match (self.is_on && is_legal_here(save), save.cpl) {
+            (false, _) => Effect::Undefined,
+            (true, 0) => Effect::Succeeds,
+            _ => Effect::Protection,
+        }
+    }
+
     /// What the CPU does with SEAMCALL before the module sees it. RAX bit 63 calls the
     /// P-SEAMLDR, which is never loaded. [ABI-H 1.1, 1.2]
     pub(super) const fn seamcall(self, save: &Save, rax: u64) -> Effect {
@@ -182,6 +206,30 @@ impl Vmx {
         }
         Effect::Succeeds
     }
+}
+
+/// What INVEPT of type `kind` ends the translations of; none if it fails. `descriptor` reads the
+/// memory operand.
+pub(super) fn invept<E>(
+    kind: u64,
+    descriptor: impl FnOnce() -> Result<[u64; 2], E>,
+) -> Result<Option<Contexts>, E> {
+    const SINGLE: u64 = 1;
+    const ALL: u64 = 2;
+    if !matches!(kind, SINGLE | ALL) {
+        return Ok(None);
+    }
+    let [eptp, _] = descriptor()?;
+    Ok(match kind {
+        ALL => Some(Contexts::All),
+        _ => is_eptp(eptp).then_some(Contexts::Of(eptp)),
+    })
+}
+
+/// VM entry would take this EPTP: write-back or uncacheable, 4 or 5 levels, no accessed and dirty
+/// flags, nothing reserved. [SDM3 27.2.1.1]
+const fn is_eptp(eptp: u64) -> bool {
+    matches!(eptp & 7, 0 | 6) && matches!(eptp >> 3 & 7, 3 | 4) && eptp & !(REGION | 0x3F) == 0
 }
 
 /// Protected mode, neither virtual-8086 nor compatibility mode.
@@ -316,6 +364,41 @@ mod tests {
         assert_eq!(vmx.vmxoff(&with(|save| save.cpl = 3)), Effect::Protection);
         assert_eq!(vmx.vmxoff(&kernel()), Effect::Succeeds);
         assert_eq!(vmx.vmxoff(&kernel()), Effect::Undefined);
+    }
+
+    #[test]
+    fn invept_needs_vmx_operation_and_privilege() {
+        let mut vmx = with_vmxe(Platform::Loaded);
+        assert_eq!(vmx.before_invept(&kernel()), Effect::Undefined);
+        vmx = on(Platform::Loaded);
+        assert_eq!(vmx.before_invept(&kernel()), Effect::Succeeds);
+        assert_eq!(vmx.before_invept(&with(|save| save.cpl = 3)), Effect::Protection);
+        let compatibility = with(|save| save.cs.attributes = Segment::DEFAULT_32);
+        assert_eq!(vmx.before_invept(&compatibility), Effect::Undefined);
+    }
+
+    #[test]
+    fn invept_takes_the_types_and_eptps_that_the_cpu_says_it_has() {
+        let effect = |kind, eptp| {
+            let Ok(effect) = invept(kind, || Ok::<_, Infallible>([eptp, 0]));
+            effect
+        };
+        let private_hkid = 33_u64 << 46;
+        for eptp in [0x5000 | 3 << 3 | 6, 0x5000 | 4 << 3, private_hkid | 0x5000 | 4 << 3 | 6] {
+            assert_eq!(effect(1, eptp), Some(Contexts::Of(eptp)), "{eptp:#x}");
+        }
+        for eptp in [0, 0x5006, 0x501F, 0x505E, 0x509E, 0x511E, 1 << 52 | 0x501E, 0x502E] {
+            assert_eq!(effect(1, eptp), None, "{eptp:#x}");
+            assert_eq!(effect(2, eptp), Some(Contexts::All), "{eptp:#x}");
+        }
+        for kind in [0, 3, 1 << 32 | 2, u64::MAX] {
+            assert_eq!(effect(kind, 0x501E), None, "{kind:#x}");
+            assert_eq!(invept(kind, || Err(())), Ok(None), "the operand is not read");
+        }
+        assert_eq!(invept(2, || Err(())), Err(()));
+        let capabilities = on(Platform::Loaded).read_msr(0x48C);
+        assert_eq!(capabilities, Some(0x0613_40C0));
+        assert_eq!(out_of_reset(Platform::VmxOff).read_msr(0x48C), None);
     }
 
     #[test]

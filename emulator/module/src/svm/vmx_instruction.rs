@@ -1,5 +1,7 @@
-//! The VMM's #UD intercept: SEAMCALL, VMXON and VMXOFF are undefined on the CPU
+//! The VMM's #UD intercept: SEAMCALL, VMXON, VMXOFF and INVEPT are undefined on the CPU
 //! underneath. What they do is `vmx`'s.
+
+use abi::Gpr;
 
 use super::decode::{Instruction, Map, MemoryOperand, Repeat};
 use super::fetch;
@@ -9,7 +11,7 @@ use super::linear::linear;
 use super::vmm::Vmm;
 use super::vmm_exit::{Next, VmmMemory, inject, nested_page_fault};
 use super::vmm_map::View;
-use super::vmx::{self, Effect};
+use super::vmx::{self, Contexts, Effect};
 use super::walk::{Paging, read_linear, walk};
 use crate::Module;
 use crate::machine::{Exception, Machine};
@@ -21,7 +23,7 @@ const VMXOFF: u8 = 0xC4;
 /// An access of the VMM that did not go through; the exception is under way.
 struct Faulted;
 
-/// One of the three instructions, or a #UD of the VMM's own.
+/// One of the four instructions, or a #UD of the VMM's own.
 pub(super) fn invalid_opcode(vmm: &mut Vmm, module: &Module, hardware: &mut Hardware) -> Next {
     let Some(found) = fetch::instruction(&VmmMemory(hardware), &vmm.vmcb.get().save) else {
         inject(vmm, Event::UD);
@@ -37,6 +39,11 @@ pub(super) fn invalid_opcode(vmm: &mut Vmm, module: &Module, hardware: &mut Hard
         vmm.vmx.vmxoff(save)
     } else if let Some(operand) = vmxon_operand(&found) {
         match vmxon(vmm, module, hardware, &found, operand) {
+            Ok(effect) => effect,
+            Err(Faulted) => return Next::Resume,
+        }
+    } else if let Some(operand) = invept_operand(&found) {
+        match invept(vmm, module, hardware, &found, operand) {
             Ok(effect) => effect,
             Err(Faulted) => return Next::Resume,
         }
@@ -79,8 +86,7 @@ fn vmxon(
     if effect != Effect::Succeeds {
         return Ok(effect);
     }
-    let next = save.rip.wrapping_add(u64::from(found.length));
-    let at = linear(save, operand.segment, operand.offset(vmm.gprs.get(), next));
+    let at = operand_at(vmm, found, operand);
     let region = read_operand(vmm, module, hardware, at)?;
     let mut vmx = vmm.vmx;
     let effect = vmx.vmxon(region, |region| {
@@ -89,6 +95,50 @@ fn vmxon(
     })?;
     vmm.vmx = vmx;
     Ok(effect)
+}
+
+/// The operand of 66 0F 38 80, which is in memory; the type is in the other one.
+fn invept_operand(found: &Instruction) -> Option<MemoryOperand> {
+    let is_opcode = found.map == Map::ThreeByte38 && found.opcode == 0x80 && !found.is_vector;
+    let has_prefix = found.prefixes.operand_size
+        && found.prefixes.repeat == Repeat::None
+        && !found.prefixes.lock;
+    found.memory.filter(|_| is_opcode && has_prefix)
+}
+
+fn invept(
+    vmm: &mut Vmm,
+    module: &Module,
+    hardware: &mut Hardware,
+    found: &Instruction,
+    operand: MemoryOperand,
+) -> Result<Effect, Faulted> {
+    let save = &vmm.vmcb.get().save;
+    let is_long = save.is_long64();
+    let effect = vmm.vmx.before_invept(save);
+    if effect != Effect::Succeeds {
+        return Ok(effect);
+    }
+    let kind = vmm.gprs.get()[Gpr::from_number(found.reg())];
+    let kind = if is_long { kind } else { kind & 0xFFFF_FFFF };
+    let at = operand_at(vmm, found, operand);
+    let contexts = vmx::invept(kind, || {
+        let eptp = read_operand(vmm, module, hardware, at)?;
+        Ok([eptp, read_operand(vmm, module, hardware, at.wrapping_add(8))?])
+    })?;
+    match contexts {
+        Some(Contexts::All) => hardware.invept(None),
+        Some(Contexts::Of(eptp)) => hardware.invept(Some(eptp)),
+        None => return Ok(Effect::FailsInvalid),
+    }
+    Ok(Effect::Succeeds)
+}
+
+/// The linear address of a memory operand.
+fn operand_at(vmm: &mut Vmm, found: &Instruction, operand: MemoryOperand) -> u64 {
+    let save = &vmm.vmcb.get().save;
+    let next = save.rip.wrapping_add(u64::from(found.length));
+    linear(save, operand.segment, operand.offset(vmm.gprs.get(), next))
 }
 
 /// The eight bytes at linear address `at`, as the VMM would read them: with #PF where it
@@ -137,6 +187,26 @@ mod tests {
 
     fn operand(bytes: &[u8]) -> Option<MemoryOperand> {
         decode(bytes, CodeMode::Long64).as_ref().and_then(vmxon_operand)
+    }
+
+    #[test]
+    fn invept_has_its_prefix_and_a_memory_operand() {
+        let operand = |bytes: &[u8]| {
+            let found = decode(bytes, CodeMode::Long64)?;
+            invept_operand(&found).map(|_| found.reg())
+        };
+        assert_eq!(operand(&[0x66, 0x0F, 0x38, 0x80, 0x0F]), Some(1));
+        assert_eq!(operand(&[0x66, 0x44, 0x0F, 0x38, 0x80, 0x0F]), Some(9));
+        for other in [
+            &[0x0F, 0x38, 0x80, 0x0F][..],         // no prefix
+            &[0x66, 0x0F, 0x38, 0x81, 0x0F],       // INVVPID
+            &[0x66, 0x0F, 0x38, 0x80, 0xCF],       // a register
+            &[0xF3, 0x66, 0x0F, 0x38, 0x80, 0x0F], // REP
+            &[0xF0, 0x66, 0x0F, 0x38, 0x80, 0x0F], // LOCK
+            &[0x66, 0x0F, 0x80, 0x0F, 0, 0, 0],    // another map
+        ] {
+            assert!(operand(other).is_none(), "{other:x?}");
+        }
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //!
 //! The tick ends a TD's run (the watchdog looks then) and a sleep of the VMM. The 8259s are
 //! masked: SeaBIOS leaves their timer on. [SVM B2]
-#![expect(unsafe_code, reason = "registers of the local APIC, ports, STI, HLT, WBINVD")]
+#![expect(unsafe_code, reason = "registers of the local APIC, ports, STI, HLT, WBINVD, INVEPT")]
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
 use core::ptr;
 
-use arch::{msr, port};
+use arch::{msr, port, vmx};
 use vmm::failure::Failure;
 use vmm::seam::Cpu;
 
@@ -95,6 +95,11 @@ impl Cpu for Processor {
     fn wbinvd(&mut self) {
         // SAFETY: no memory changes by it, and the processor is at CPL 0.
         unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
+    }
+
+    fn invept(&mut self) -> bool {
+        // SAFETY: CPL 0 in VMX operation, which the VMM entered before its first SEAMCALL.
+        unsafe { vmx::invept_all() }
     }
 
     fn interrupt(&mut self, vector: u8) {

@@ -9,7 +9,7 @@ use super::rbp::Rbp;
 use abi::exit::TdExitStatus;
 use abi::field::FieldId;
 use abi::{Hpa, PageLevel, PrivateGpa, RegisterFile, Status};
-use tdcall::host::{self, LeafError, PageMetadata};
+use tdcall::host::{self, LeafError, PageMetadata, Removed};
 use vmm::ram::{Range, Ranges};
 use vmm::seam::Seamcall;
 use vmm::tdmr::MAX_RANGES;
@@ -186,6 +186,49 @@ impl Seamcall for Module {
         self.can_give(page, level.bytes())?;
         // SAFETY: free memory, checked above.
         unsafe { host::mem_page_aug(gpa, level, tdr, page) }
+    }
+
+    fn mem_range_block(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+    ) -> Result<(), LeafError> {
+        host::mem_range_block(gpa, level as u8, tdr)
+    }
+
+    fn mem_range_unblock(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+    ) -> Result<(), LeafError> {
+        host::mem_range_unblock(gpa, level as u8, tdr)
+    }
+
+    fn mem_track(&mut self, tdr: Hpa) -> Result<(), Status> {
+        host::mem_track(tdr)
+    }
+
+    fn mem_page_remove(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+    ) -> Result<Removed, LeafError> {
+        host::mem_page_remove(gpa, level, tdr)
+    }
+
+    fn mem_page_demote(
+        &mut self,
+        gpa: PrivateGpa,
+        level: PageLevel,
+        tdr: Hpa,
+        sept_page: Hpa,
+    ) -> Result<(), LeafError> {
+        self.can_give_small(sept_page)?;
+        // SAFETY: free memory, checked above.
+        unsafe { host::mem_page_demote(gpa, level, tdr, sept_page) }
     }
 
     fn mr_extend(&mut self, gpa: PrivateGpa, tdr: Hpa) -> Result<(), LeafError> {

@@ -103,7 +103,7 @@ fn start(
 ) -> (Result<Option<Iommu>, Failure>, FakeMemory, Pool, SharedEpt) {
     let (mut memory, mut pool) = (FakeMemory::new(), pool());
     let ept = SharedEpt::new(&mut memory, &mut pool, width).unwrap();
-    let tables = ept.device_tables(&mut memory, &mut pool, width).unwrap();
+    let tables = ept.device_tables();
     let iommu = Iommu::start(unit, &mut memory, &mut pool, tables, [FUNCTION].into_iter());
     (iommu, memory, pool, ept)
 }
@@ -152,7 +152,7 @@ fn devices_reach_shared_pages_at_their_addresses_and_nothing_else() {
         let (_, mut memory, mut pool, ept) = start(&mut unit, width);
         let Some(Did::Root(root)) = unit.did.first().copied() else { panic!("{:?}", unit.did) };
         let shared = SharedGpa::try_new(0x12_3000, width).unwrap();
-        let page = ept.back(&mut memory, &mut pool, shared).unwrap();
+        let page = ept.map(&mut memory, &mut pool, shared).unwrap();
         let device = SharedGpa::try_new(0xC000_0000, width).unwrap();
         ept.mark_mmio(&mut memory, &mut pool, device).unwrap();
         let reach = |function, address| translate(&memory, root, function, address);
@@ -227,7 +227,7 @@ proptest! {
         let mut pages = BTreeMap::new();
         for frame in shared {
             let gpa = SharedGpa::try_new(frame << 12, GpaWidth::Bits48).unwrap();
-            pages.insert(frame, ept.back(&mut memory, &mut pool, gpa).unwrap().bits());
+            pages.insert(frame, ept.map(&mut memory, &mut pool, gpa).unwrap().bits());
         }
         for address in tried {
             let page = pages.get(&(address >> 12)).copied();

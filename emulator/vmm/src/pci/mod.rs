@@ -22,7 +22,6 @@ use abi::IoWidth;
 use self::bar::Bar;
 pub use self::bar::WINDOW;
 pub use self::config::Address;
-use crate::failure::Failure;
 use crate::iommu::Iommu;
 use crate::ram::Range;
 use crate::seam::Devices;
@@ -106,21 +105,6 @@ impl Pci {
     /// From here on the TD may switch bus mastering on.
     pub fn confine(&mut self, iommu: Iommu) {
         self.iommu = Some(iommu);
-    }
-
-    /// What was taken out of the shared EPT is out of the functions' reach when this returns.
-    ///
-    /// # Errors
-    /// The IOMMU fails.
-    pub fn forget_translations(&self, devices: &mut dyn Devices) -> Result<(), Failure> {
-        self.iommu.map_or(Ok(()), |iommu| iommu.invalidate(devices))
-    }
-
-    /// A function can have DMA under way that was begun before an invalidation: a page that was
-    /// shared must not become somebody else's while the TD runs.
-    #[must_use]
-    pub const fn may_write_late(&self) -> bool {
-        self.iommu.is_some()
     }
 
     /// A write to the data register, `offset` bytes into it, while CONFIG_ADDRESS is

@@ -6,6 +6,7 @@
 
 pub mod cpuid;
 mod fatal;
+mod map_gpa;
 mod mmio;
 pub mod msr;
 mod ports;
@@ -37,7 +38,7 @@ const KVM_HC_VAPIC_POLL_IRQ: u64 = 1;
 /// The call ends the run.
 pub fn serve(
     vmm: &mut Vmm<'_>,
-    td: &Td,
+    td: &mut Td,
     vcpu: &mut Vcpu,
     watchdog: Watchdog,
     regs: &mut Regs,
@@ -53,6 +54,7 @@ pub fn serve(
         function::RDMSR => rdmsr(vmm, vcpu, regs),
         function::WRMSR => wrmsr(vmm, vcpu, regs)?,
         function::MMIO => mmio_call(vmm, td, vcpu, regs)?,
+        function::MAP_GPA => map_gpa::serve(vmm, td, vcpu, watchdog, regs)?,
         function::WBINVD if vcpu.features.contains(Features::WBINVD) => wbinvd(vmm, regs),
         function::PCONFIG if vcpu.features.contains(Features::PCONFIG) => pconfig(regs),
         function::GET_TD_VMCALL_INFO => info(regs),

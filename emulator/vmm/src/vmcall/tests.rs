@@ -9,6 +9,7 @@ use abi::{GpaWidth, Gpr, Hpa, PageLevel};
 use proptest::prelude::*;
 
 use super::*;
+use crate::conversion::{Conversion, MapGpaMode};
 use crate::end::Hang;
 use crate::fakes::{FakeCpu, FakeDevices, FakeMemory, FakeModule, Seen, pool};
 use crate::guest_memory::GuestMemory;
@@ -16,26 +17,26 @@ use crate::lapic::Lapic;
 use crate::shared_ept::SharedEpt;
 use crate::td::{PostedInterrupts, TdClock};
 
-const SHARED: u64 = 1 << 47;
+pub(super) const SHARED: u64 = 1 << 47;
 const IOAPIC: u64 = 0xFEC0_0000;
 
 /// A TD of 16 MiB that has just called.
-struct Bench {
-    module: FakeModule,
-    memory: FakeMemory,
+pub(super) struct Bench {
+    pub(super) module: FakeModule,
+    pub(super) memory: FakeMemory,
     devices: FakeDevices,
-    cpu: FakeCpu,
+    pub(super) cpu: FakeCpu,
     pool: crate::pool::Pool,
-    vcpu: Vcpu,
-    td: Td,
-    limit_ms: u64,
+    pub(super) vcpu: Vcpu,
+    pub(super) td: Td,
+    pub(super) limit_ms: u64,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (mut memory, mut pool) = (FakeMemory::new(), pool());
         let shared = SharedEpt::new(&mut memory, &mut pool, GpaWidth::Bits48).unwrap();
-        let descriptor = pool.own().unwrap();
+        let descriptor = pool.own(&mut memory).unwrap();
         crate::seam::Memory::zero(&mut memory, descriptor, 4096);
         let page = Hpa::new(0x1000);
         let vcpu = Vcpu {
@@ -51,13 +52,13 @@ impl Bench {
         };
         let td = Td {
             tdr: page,
-            hkid: 33,
+            key_bits: 33 << 46,
             tdvpr: Some(page),
             width: GpaWidth::Bits48,
             guest: GuestMemory::new(16 << 20, 0x1_0000),
             page_level: PageLevel::Size4K,
             dirty_pages: false,
-            spare: None,
+            conversion: Conversion::new(MapGpaMode::Honest),
         };
         Self {
             module: FakeModule::new(),
@@ -71,7 +72,7 @@ impl Bench {
         }
     }
 
-    fn serve(&mut self, regs: &mut Regs) -> Result<(), End> {
+    pub(super) fn serve(&mut self, regs: &mut Regs) -> Result<(), End> {
         let mut vmm = Vmm {
             module: &mut self.module,
             memory: &mut self.memory,
@@ -80,19 +81,19 @@ impl Bench {
             pool: self.pool.clone(),
         };
         let watchdog = Watchdog::start(vmm.cpu, self.limit_ms);
-        let served = serve(&mut vmm, &self.td, &mut self.vcpu, watchdog, regs);
+        let served = serve(&mut vmm, &mut self.td, &mut self.vcpu, watchdog, regs);
         self.pool = vmm.pool;
         served
     }
 
     /// R11-R15 of a standard call in, R10 and R11 out.
-    fn call(&mut self, arguments: [u64; 5]) -> (GhciStatus, u64) {
+    pub(super) fn call(&mut self, arguments: [u64; 5]) -> (GhciStatus, u64) {
         let mut regs = registers(arguments);
         self.serve(&mut regs).unwrap();
         (GhciStatus(regs.r10), regs.r11)
     }
 
-    fn end(&mut self, arguments: [u64; 5]) -> End {
+    pub(super) fn end(&mut self, arguments: [u64; 5]) -> End {
         self.serve(&mut registers(arguments)).unwrap_err()
     }
 }
@@ -250,7 +251,6 @@ fn the_base_functions_are_there_and_no_other() {
     let (status, _) = bench.call([function::GET_TD_VMCALL_INFO, 2, 0, 0, 0]);
     assert_eq!(status, GhciStatus::INVALID_OPERAND);
     for function in [
-        function::MAP_GPA,
         function::GET_QUOTE,
         function::WBINVD,
         function::PCONFIG,
@@ -313,6 +313,7 @@ fn any_regs() -> impl Strategy<Value = Regs> {
             function::WRMSR,
             function::CPUID,
             function::HLT,
+            function::MAP_GPA,
             SHARED | IOAPIC,
             SHARED | 0x1000,
             0x830,

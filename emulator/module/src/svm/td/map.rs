@@ -6,8 +6,9 @@
 //!
 //! A page that leaves the VMM may still stand in the shared half of a tree, since
 //! the VMM writes the shared EPT without telling the module. So the shared leaves
-//! are listed, and those that lead to such a page are cleared; a tree with more of
-//! them than the list holds is dropped.
+//! are listed, and those that lead to such a page are cleared; where there are more of them
+//! than the list holds, the shared half is dropped. INVEPT drops it too: until then a
+//! TD may use what the shared EPT no longer says, as on a CPU.
 
 use super::super::memory::Memory;
 use super::super::npt::{self, Npt};
@@ -43,6 +44,8 @@ struct Slot {
     shared: [u64; SHARED_LEAVES],
     /// Shared leaves made; the list holds them only up to its length.
     shared_count: usize,
+    /// The SHARED bit, once there was such a leaf.
+    shared_bit: Option<u64>,
 }
 
 impl Slot {
@@ -54,6 +57,15 @@ impl Slot {
             }
             self.shared_count += 1;
         }
+        // The SHARED bit is the highest that a translated address has.
+        self.shared_bit = gpa.checked_ilog2().map(|bit| 1 << bit);
+    }
+
+    fn drop_shared<M: Memory>(&mut self, memory: &mut M, pool: &mut Pool) {
+        if let Some(bit) = self.shared_bit {
+            self.npt.clear(memory, pool, (bit, 2 * bit));
+        }
+        self.shared_count = 0;
     }
 }
 
@@ -118,16 +130,28 @@ impl TdMaps {
         hpa: u64,
         len: u64,
     ) {
-        for place in &mut self.slots {
-            if let Some(overfull) = place.take_if(|slot| slot.shared_count > SHARED_LEAVES) {
-                overfull.npt.free(memory, pool);
+        for slot in self.slots.iter_mut().flatten() {
+            if slot.shared_count > SHARED_LEAVES {
+                slot.drop_shared(memory, pool);
             }
-            let Some(slot) = place else { continue };
             for gpa in &slot.shared[..slot.shared_count] {
                 slot.npt.clear_if(memory, *gpa, |page, bytes| {
                     page < hpa.saturating_add(len) && hpa < page + bytes
                 });
             }
+        }
+    }
+
+    /// The TDRs of the TDs that have trees.
+    #[must_use]
+    pub(crate) fn tdrs(&self) -> [Option<u64>; SLOTS] {
+        core::array::from_fn(|index| self.slots[index].as_ref().map(|slot| slot.tdr))
+    }
+
+    /// Ends every shared mapping of the TD.
+    pub(crate) fn drop_shared<M: Memory>(&mut self, memory: &mut M, pool: &mut Pool, tdr: u64) {
+        for slot in self.slots.iter_mut().flatten().filter(|slot| slot.tdr == tdr) {
+            slot.drop_shared(memory, pool);
         }
     }
 
@@ -175,7 +199,8 @@ impl TdMaps {
             victim.npt.free(memory, pool);
         }
         let npt = Npt::new(memory, pool)?;
-        self.slots[index] = Some(Slot { tdr, npt, shared: [0; SHARED_LEAVES], shared_count: 0 });
+        self.slots[index] =
+            Some(Slot { tdr, npt, shared: [0; SHARED_LEAVES], shared_count: 0, shared_bit: None });
         Ok(index)
     }
 }
@@ -254,7 +279,30 @@ mod tests {
             maps.map(&mut memory, &mut pool, 1, shared(n)).expect("room");
         }
         maps.forget_shared(&mut memory, &mut pool, 1 << 40, 0x1000);
-        assert_eq!(find(&maps, &memory, 0x1FFF), None, "an overfull list drops the tree");
+        for n in 0..100 {
+            assert_eq!(find(&maps, &memory, 1 << 47 | n << 12), None, "the list was overfull");
+        }
+        assert_eq!(find(&maps, &memory, 0x1FFF), Some(0x9FFF));
+    }
+
+    #[test]
+    fn a_shared_mapping_lives_until_it_is_dropped() {
+        for bit in [47, 51] {
+            let (mut memory, mut pool) = (Sparse::default(), Pool::new(0x10_0000, 0x40_0000));
+            let mut maps = TdMaps::new();
+            let shared = Page { gpa: 1 << bit | 0x5000, shared: true, ..PAGE };
+            for tdr in [1, 2] {
+                maps.map(&mut memory, &mut pool, tdr, PAGE).expect("room");
+                maps.map(&mut memory, &mut pool, tdr, shared).expect("room");
+            }
+            assert_eq!(maps.tdrs().into_iter().flatten().count(), 2);
+            maps.drop_shared(&mut memory, &mut pool, 1);
+            let find = |tdr, gpa| maps.find(&memory, tdr, gpa);
+            assert_eq!((find(1, shared.gpa), find(2, shared.gpa)), (None, Some(0x9000)));
+            assert_eq!((find(1, 0x1000), find(2, 0x1000)), (Some(0x9000), Some(0x9000)));
+            maps.drop_shared(&mut memory, &mut pool, 2);
+            assert_eq!(maps.find(&memory, 2, shared.gpa), None);
+        }
     }
 
     #[test]
