@@ -18,8 +18,8 @@ fn entries_lost_cleared(test: &str, module_options: &str) -> [u64; 3] {
 fn a_module_that_clears_rbp_does_not_take_it_from_the_vmm() {
     let [entries, lost, cleared] = entries_lost_cleared("rbp-cleared", "rbp=clobber");
     assert_eq!(lost, 0);
-    // Asynchronous exits, at least one for each page that was accepted.
-    assert!(cleared > 2000 && cleared < entries, "{cleared} of {entries}");
+    // Asynchronous exits, at least one for each page that boot accepted.
+    assert!(cleared > 512 && cleared < entries, "{cleared} of {entries}");
 }
 
 #[test]

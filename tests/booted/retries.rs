@@ -78,7 +78,7 @@ fn a_running_td_and_its_vmm_wait_for_each_other() {
             "tdh.0:80000200000000a9:5",        // VP.ENTER OPERAND_BUSY|TD_EPOCH
             "tdh.0:8000020000000092:40",       // VP.ENTER OPERAND_BUSY|SEPT_TREE
             "tdh.6:8000020000000001:5",        // MEM.PAGE.AUG OPERAND_BUSY|RCX
-            "tdg.6:8000020000000001:5:300000", // MEM.PAGE.ACCEPT OPERAND_BUSY|RCX, one page
+            "tdg.6:8000020000000001:5:180000", // MEM.PAGE.ACCEPT OPERAND_BUSY|RCX, one page
             "tdg.6:8000020400000001:5",        // MEM.PAGE.ACCEPT OPERAND_BUSY_HOST_PRIORITY|RCX
             "tdg.6:8000020000000001:100",      // MEM.PAGE.ACCEPT OPERAND_BUSY|RCX
         ],

@@ -24,7 +24,7 @@ xflags::xflags! {
         cmd run {
             /// Boot this TDVF image instead of building target/td/td.fd.
             optional --image file: PathBuf
-            /// Options of the kernel, in one word, instead of `accept=eager`; see the README.
+            /// Options of the kernel, in one word, instead of `accept=lazy`; see the README.
             optional --append text: OptionText
             /// Memory of the trust domain: 12M (the default) to 8G.
             optional --memory size: Size
@@ -84,7 +84,7 @@ xflags::xflags! {
         cmd image {
             /// Kernel ELF file to put into the image instead of our own.
             optional --kernel file: PathBuf
-            /// Options of the kernel, in one word, instead of `accept=eager`, or of none with
+            /// Options of the kernel, in one word, instead of `accept=lazy`, or of none with
             /// --kernel; see the README.
             optional --append text: OptionText
             /// Where to write the image.

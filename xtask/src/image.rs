@@ -15,7 +15,7 @@ use crate::strip::strip;
 use crate::{bare, flags};
 
 /// The options that our own kernel gets if nobody says otherwise.
-pub(crate) const OPTIONS: &str = "accept=eager";
+pub(crate) const OPTIONS: &str = "accept=lazy";
 
 pub(crate) fn run(sh: &Shell, flags: &flags::Image) -> Result<ExitCode> {
     let packages = if flags.kernel.is_some() { &bare::TD[..1] } else { &bare::TD[..] };
