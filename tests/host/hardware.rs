@@ -226,3 +226,19 @@ fn hardware_is_used_where_it_is_and_required_on_demand() {
     let (code, said) = run(test, &[], &qemu, &["--tdx", "--emulator"]);
     assert!(code == 2 && said.contains("exclude each other"), "{said}");
 }
+
+#[test]
+fn the_guide_explains_every_line_of_the_doctor_and_takes_five_commands() {
+    let guide = fs::read_to_string(paths::root().join("docs/hardware.md")).unwrap();
+    let mut script = script(&["--doctor"]);
+    let (_, said, _) = outcome(script.env("TDLET_HOST", host("guide", &[])).output().unwrap());
+    for line in said.lines().take(9) {
+        let name = line[13..26].trim();
+        assert!(guide.contains(&format!("| `{name}` |")), "{name}");
+    }
+    let commands = guide.lines().filter(|line| line.starts_with("$ ")).count();
+    assert_eq!(commands, 5);
+    for code in 0..=5 {
+        assert!(guide.contains(&format!("| {code} | ")), "exit code {code}");
+    }
+}

@@ -67,8 +67,12 @@ fn each_end_has_its_code_and_names_a_layer() {
         (format!("{GOOD}; exec sleep 60"), 5, "kernel at fault: no end within 1 s: the console"),
     ];
     for (body, expected, words) in rows {
-        let (code, _, stderr) = run("script-ends", &body, &["--timeout", "1"]);
+        let (code, stdout, stderr) = run("script-ends", &body, &["--timeout", "1"]);
         assert_eq!(code, expected, "{body}: {stderr}");
+        assert!(stdout.starts_with("TAP version 14\n"), "{body}: {stdout}");
+        let cut = expected > 1 || stdout.contains("1..4");
+        let bails = stdout.lines().next_back().unwrap_or_default().starts_with("Bail out! ");
+        assert_eq!(bails, cut, "{body}: {stdout}");
         let last = stderr.lines().next_back().unwrap_or_default();
         assert!(last.contains(words), "{body}: {last}");
         assert!(last.ends_with(&format!("(exit {expected})")), "{last}");
