@@ -104,7 +104,7 @@ fn options_reach_qemu() {
         ["--memory", "128M", "--gpaw", "52", "--attributes", "10000001", "--timeout", "7"];
     let (_, stdout, _) = run("run-options", body, &options);
     let words: Vec<&str> = stdout.lines().collect();
-    assert!(words.contains(&"256M"), "{stdout}");
+    assert!(words.contains(&"257M"), "{stdout}");
     let config = "name=opt/tdlet/config,string=\
                   memory=134217728,,attributes=0x10000001,,gpaw=52,,timeout=5000";
     assert!(words.contains(&config), "{stdout}");
