@@ -158,7 +158,7 @@ impl<'a, M: FrameMemory> AddressSpace<'a, M> {
             let entries = &mut self.memory.words(table, 1)[index(page, 1)..];
             let count = left.min(entries.len() as u64);
             let entries = &mut entries[..count as usize];
-            if let Some(at) = entries.iter().position(|entry| !is_new && *entry != 0) {
+            if !is_new && let Some(at) = entries.iter().position(|entry| *entry != 0) {
                 return Err(MapError::Taken(page.as_u64() + at as u64 * LARGE));
             }
             fill(entries, physical | (flags | Flags::HUGE_PAGE).bits());
