@@ -2,7 +2,7 @@
 //! it and as a QEMU with TDX reads it, and what `doctor` and `--tdx` say of a host.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::{Machine, Options, command_line, fixture, paths};
@@ -155,6 +155,20 @@ fn the_script_and_xtask_start_the_same_qemu() {
     }
 }
 
+/// What `run --tdx` says on a host that is not ready.
+fn refusal(root: &Path, qemu: &str) -> String {
+    let mut xtask = fixture::xtask();
+    xtask.args(["run", "--tdx", "--qemu", qemu]).env("TDLET_HOST", root);
+    outcome(xtask.output().unwrap()).2.trim_end().to_owned()
+}
+
+/// What the script says there, without its exit code.
+fn refusal_of_script(root: &Path, qemu: &str) -> String {
+    let mut script = script(&["--qemu", qemu]);
+    script.arg(paths::image("td")).env("TDLET_HOST", root);
+    outcome(script.output().unwrap()).2.trim_end().replace(" (exit 2)", "")
+}
+
 #[test]
 fn the_script_and_xtask_say_the_same_of_a_host() {
     let intel = "vendor_id\t: GenuineIntel\nflags\t: vmx\n";
@@ -195,6 +209,9 @@ fn the_script_and_xtask_say_the_same_of_a_host() {
         let lines = |text: &str| text.lines().take(9).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(lines(&stdout), lines(&said), "{changes:?} {qemu}");
         assert_eq!(lines(&stdout).len(), 9);
+        if expected != 0 {
+            assert_eq!(refusal(&root, qemu), format!("error: {}", refusal_of_script(&root, qemu)));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! same lines, word for word.
 
 use harness::qemu::{DEFAULT, OLDEST_WITH_TDX};
+use harness::verdict::Layer;
 
 use super::host::{Device, Host};
 
@@ -219,6 +220,15 @@ fn linux(host: &Host) -> Option<(u32, u32)> {
 }
 
 impl Check {
+    /// Who is at fault when this is missing. The TDX module stands for what it runs on.
+    pub(crate) fn layer(&self) -> Layer {
+        match self.name {
+            "QEMU" | "tdx-guest" => Layer::Qemu,
+            "CPU" | "BIOS" | "TDX module" => Layer::Module,
+            _ => Layer::Kvm,
+        }
+    }
+
     fn of(name: &'static str) -> Self {
         Self { name, state: State::Ok, found: String::new(), advice: String::new() }
     }

@@ -33,7 +33,9 @@ pub(crate) fn run(flags: &flags::Doctor) -> ExitCode {
 pub(crate) fn require(host: &Host) -> Result<()> {
     let checks = checks(host);
     let Some(check) = obstacle(&checks) else { return Ok(()) };
-    bail!("no trust domain can be started here: {}: {}; {}", check.name, check.found, check.advice)
+    let layer = check.layer();
+    let Check { name, found, advice, .. } = check;
+    bail!("{layer} at fault: no trust domain can be started here; {name}: {found}; {advice}")
 }
 
 impl fmt::Display for State {
