@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 use abi::verdict;
 
 arch::runtime!();
-arch::pvh_entry!(levels = 4, stack = 0x40000, main = main);
+arch::pvh_entry!(levels = 5, stack = 0x40000, main = main);
 
 extern "C" fn main(start_info: u64) -> ! {
     // SAFETY: called by the start code, once.
