@@ -11,6 +11,7 @@ mod hygiene;
 mod images;
 mod isolation;
 mod kernel_memory;
+mod memory;
 mod no_trust_domain;
 mod options;
 mod profiles;

@@ -18,16 +18,12 @@ fn another_image_boots_the_same_way() {
 
 #[test]
 fn memory_is_what_was_asked_for() {
-    for mib in [32, 256] {
-        let memory = format!("{mib}M");
-        let options = ["--memory", &memory, "--timeout", "120"];
-        let output = fixture::run(&format!("memory-{mib}"), &options);
-        let console = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(0), "{mib} MiB: {console}");
-        let usable = usable_kib(&console).expect("the kernel says how much it can use");
-        // Boot, kernel and their tables take some.
-        assert!(((mib - 8) << 10..=mib << 10).contains(&usable), "{mib} MiB: {console}");
-    }
+    let output = fixture::run("memory-32", &["--memory", "32M"]);
+    let console = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{console}");
+    let usable = usable_kib(&console).expect("the kernel says how much it can use");
+    // Boot, kernel and their tables take some.
+    assert!((24 << 10..=32 << 10).contains(&usable), "{console}");
 }
 
 /// The number before `KiB usable` on the console.

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::{GpaWidth, PageLevel, PrivateGpa, Status};
 use bootloader_api::info::MemoryRegion;
-use spin::Mutex;
+use spin::{Mutex, Once};
 use tdcall::accept::Accept;
 
 use super::areas::Areas;
@@ -26,6 +26,8 @@ static STORE: Mutex<Store> = Mutex::new(Store::EMPTY);
 
 /// Memory is accepted in the background, and some is left.
 static BACKGROUND: AtomicBool = AtomicBool::new(false);
+/// Boot's map.
+static MAP: Once<&'static [MemoryRegion]> = Once::new();
 /// Bytes in boot's map.
 static TOTAL_BYTES: AtomicU64 = AtomicU64::new(0);
 
@@ -79,8 +81,15 @@ pub(super) unsafe fn init(
     offset: u64,
 ) -> Result<(), NoRoom> {
     TOTAL_BYTES.store(areas.total_bytes, Ordering::Relaxed);
+    MAP.call_once(|| regions);
     // SAFETY: the caller's words.
     unsafe { STORE.lock().init(areas, regions, width, offset) }
+}
+
+/// Boot's map of memory: ascending, and as it was when the kernel started.
+#[must_use]
+pub fn map() -> &'static [MemoryRegion] {
+    MAP.get().copied().unwrap_or_default()
 }
 
 /// A block of memory; its bytes are whatever they are. [`GlobalAlloc::dealloc`] of [`Heap`]

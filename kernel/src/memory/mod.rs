@@ -38,7 +38,7 @@ use x86_64::{PhysAddr, VirtAddr};
 
 use self::areas::Areas;
 use self::bytes::{Bytes, Pages};
-pub use self::heap::{Heap, accept_in_background, numbers, try_alloc, try_numbers};
+pub use self::heap::{Heap, accept_in_background, map, numbers, try_alloc, try_numbers};
 pub use self::mappings::Mapping;
 pub use self::numbers::{Numbers, OutOfMemory};
 pub use self::tables::TableError;

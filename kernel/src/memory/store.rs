@@ -107,7 +107,7 @@ impl Store {
                 if area.next == area.end || !can_hold(area, layout) {
                     continue;
                 }
-                while self.grow(td, index)? {
+                while self.grow(td, index, self.areas[index].missing(layout))? {
                     if let Ok(block) = self.areas[index].list.allocate_first_fit(layout) {
                         return Ok(Some(block));
                     }
@@ -166,20 +166,31 @@ impl Store {
         lists.map(|area| &mut area.list).find_map(|list| list.allocate_first_fit(layout).ok())
     }
 
-    /// Gives a list the next unit of its area. False: there is none.
-    fn grow(&mut self, td: &mut impl Accept, index: usize) -> Result<bool, AcceptError> {
+    /// Gives a list the next units of its area, at most `bytes` but one unit at least, in one
+    /// piece: the list writes into each that it gets. False: there is none.
+    fn grow(
+        &mut self,
+        td: &mut impl Accept,
+        index: usize,
+        bytes: u64,
+    ) -> Result<bool, AcceptError> {
         let area = &mut self.areas[index];
         if area.next == area.end {
             return Ok(false);
         }
-        if let Some(unaccepted) = &mut self.unaccepted
-            && unaccepted.contains(area.next)
-        {
-            unaccepted.accept(td, area.next)?;
+        let end = (area.next.saturating_add(bytes) / UNIT).max(area.next / UNIT + 1) * UNIT;
+        let end = end.min(area.end);
+        let mut at = area.next;
+        while at < end {
+            if let Some(unaccepted) = &mut self.unaccepted
+                && unaccepted.contains(at)
+            {
+                unaccepted.accept(td, at)?;
+            }
+            at = (at / UNIT + 1) * UNIT;
         }
-        let end = (area.next / UNIT + 1) * UNIT;
-        // SAFETY: `init` was given the area; this unit of it is accepted.
-        unsafe { area.extend(end.min(area.end), self.offset) };
+        // SAFETY: `init` was given the area; this part of it is accepted.
+        unsafe { area.extend(end, self.offset) };
         Ok(true)
     }
 
@@ -205,6 +216,11 @@ impl Growing {
     /// That and what is free in the list might.
     fn may_hold(&self, layout: Layout) -> bool {
         self.end - self.next + self.list.free() as u64 >= layout.size() as u64
+    }
+
+    /// Bytes that the list must get before it can have room for the block; it may need more.
+    fn missing(&self, layout: Layout) -> u64 {
+        layout.size().saturating_sub(self.list.free()) as u64
     }
 
     /// Gives the list the memory from `next` to `end`.
