@@ -26,7 +26,7 @@ fn image(test: &str, payload: &str, accept: &str) -> PathBuf {
 fn boot(payload: &str, mib: u64, config: &str, accept: &str) -> Report {
     let test = format!("memory-{payload}-{mib}-{config}-{accept}");
     let image = image(&test, payload, accept);
-    let timeout = Duration::from_secs(120);
+    let timeout = Duration::from_mins(2);
     let (memory_bytes, config) = (mib * MIB, config.to_owned());
     let options = fixture::options(&test, payload);
     let report = fixture::boot(&Options { image, memory_bytes, config, timeout, ..options });
