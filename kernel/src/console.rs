@@ -54,6 +54,12 @@ pub fn print(text: fmt::Arguments<'_>) {
     write(&mut UART.lock(), text);
 }
 
+/// A byte that was typed, if there is one.
+#[must_use]
+pub fn read_byte() -> Option<u8> {
+    UART.lock().try_receive_byte().ok()
+}
+
 /// Prints whoever holds the lock: for panics, after which the holder does not go on.
 pub(crate) fn print_in_panic(text: fmt::Arguments<'_>) {
     if let Some(mut uart) = UART.try_lock() {

@@ -7,7 +7,10 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use arch::msr;
+use arch::msr as native;
+
+use crate::msr;
+use crate::ve::msr::X2APIC_LVT_TIMER;
 
 use crate::memory;
 
@@ -15,6 +18,16 @@ use crate::memory;
 const X2APIC_EOI: u32 = 0x80B;
 /// x2APIC: sends a vector to this CPU.
 const X2APIC_SELF_IPI: u32 = 0x83F;
+/// x2APIC: spurious vector, and the APIC's own switch.
+const SVR: u32 = 0x80F;
+const APIC_ENABLED: u64 = 1 << 8 | 0xFF;
+/// x2APIC: initial count and divider of the timer.
+const TIMER_COUNT: u32 = 0x838;
+const TIMER_DIVIDE: u32 = 0x83E;
+const DIVIDE_BY_1: u64 = 0b1011;
+/// The timer's vector, one shot.
+const TIMER_VECTOR: u8 = 0xE1;
+const TIMER_MASKED: u64 = 1 << 16;
 /// The vector of [`halt_until_own_interrupt`].
 const SELF_IPI_VECTOR: u8 = 0xE0;
 
@@ -28,7 +41,7 @@ pub(crate) fn on_interrupt(vector: u8) {
         SELF_IPIS.fetch_add(1, Ordering::Relaxed);
     }
     // SAFETY: EOI takes 0 and changes the virtual APIC alone.
-    unsafe { msr::write(X2APIC_EOI, 0) };
+    unsafe { native::write(X2APIC_EOI, 0) };
 }
 
 /// Handles an NMI. Raises no exception: see [`crate::traps`].
@@ -72,6 +85,26 @@ pub fn halt_until_own_interrupt() {
             in("ecx") X2APIC_SELF_IPI, in("eax") u32::from(SELF_IPI_VECTOR), in("edx") 0,
         );
     }
+}
+
+/// Halts until an interrupt comes; the local APIC's timer sends one after `ticks` ticks of the
+/// bus, which is not 0. Leaves interrupts off.
+pub(crate) fn halt_for(ticks: u32) {
+    set(SVR, APIC_ENABLED);
+    set(TIMER_DIVIDE, DIVIDE_BY_1);
+    set(X2APIC_LVT_TIMER, TIMER_VECTOR.into());
+    set(TIMER_COUNT, ticks.into());
+    // SAFETY: STI, HLT and CLI touch no memory; what comes has a gate and a handler, which
+    // keeps every register.
+    unsafe { asm!("sti", "hlt", "cli") };
+    set(X2APIC_LVT_TIMER, TIMER_MASKED);
+}
+
+/// Writes a register of the local APIC. A host that refuses its own device's gets no interrupts
+/// to send, and the halt then lasts until another one comes.
+fn set(register: u32, value: u64) {
+    // SAFETY: the timer and its vector change nothing but which interrupts come.
+    let _is_set = unsafe { msr::write(register, value) }.is_ok();
 }
 
 /// Lets interrupts in.

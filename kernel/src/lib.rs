@@ -31,6 +31,7 @@ pub mod memory;
 pub mod msr;
 pub mod options;
 pub mod panic;
+pub mod shell;
 pub mod td;
 pub mod time;
 mod traps;

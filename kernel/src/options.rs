@@ -5,6 +5,7 @@
 //! | `accept=lazy\|eager\|background` | when memory is accepted; boot reads it, too |
 //! | `quiet` | of the checks' steps only those that fail are shown |
 //! | `filter=WORD` | only checks with WORD in their name are made |
+//! | `shell` | commands are taken from the console instead |
 
 use core::fmt;
 
@@ -12,7 +13,7 @@ use core::fmt;
 pub const MAX_BYTES: usize = 256;
 
 /// The words, for whoever wrote another one.
-const KNOWN: &str = "accept=lazy|eager|background, quiet, filter=WORD";
+const KNOWN: &str = "accept=lazy|eager|background, quiet, filter=WORD, shell";
 
 /// When memory is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Options<'a> {
     pub is_quiet: bool,
     /// Only checks with this in their name are made.
     pub filter: &'a str,
+    /// Commands are taken from the console.
+    pub is_shell: bool,
 }
 
 impl<'a> Options<'a> {
@@ -54,6 +57,7 @@ impl<'a> Options<'a> {
                 Some(("accept", "background")) => options.acceptance = Acceptance::Background,
                 Some(("filter", name)) => options.filter = name,
                 None if word == "quiet" => options.is_quiet = true,
+                None if word == "shell" => options.is_shell = true,
                 _ => return Err(OptionError::Unknown(word)),
             }
         }

@@ -79,9 +79,19 @@ const CHECKS: &[Check] = &[
 /// The last columns of a step's line: sub-function, RCX mask, result and what it must be.
 const HEADER: &str = "call  rcx    result             expected";
 
+/// The names of all checks, in order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CHECKS.iter().map(|check| check.name)
+}
+
 /// Runs the checks that the options ask for.
 pub fn run(kernel: &mut Kernel) -> Verdict {
     let Options { filter, is_quiet, .. } = kernel.options;
+    run_filtered(kernel, filter, is_quiet)
+}
+
+/// Runs the checks with `filter` in their name; with `is_quiet` only steps that fail are shown.
+pub fn run_filtered(kernel: &mut Kernel, filter: &str, is_quiet: bool) -> Verdict {
     let selected = || CHECKS.iter().filter(|check| check.name.contains(filter));
     tap::begin(selected().count());
     banner(kernel);

@@ -137,6 +137,11 @@ pub fn accept_in_background() -> bool {
     is_one
 }
 
+/// Whether the page of a guest-physical address is left to be accepted.
+pub(super) fn is_unaccepted(gpa: u64) -> bool {
+    STORE.lock().is_unaccepted(gpa)
+}
+
 /// From here on [`accept_in_background`] works.
 pub(super) fn start_background() {
     BACKGROUND.store(true, Ordering::Relaxed);

@@ -146,6 +146,11 @@ impl Store {
         self.areas.iter().any(|area| area.has(address))
     }
 
+    /// Whether the page of a guest-physical address is still to be accepted.
+    pub(crate) fn is_unaccepted(&self, gpa: u64) -> bool {
+        self.unaccepted.as_ref().is_some_and(|unaccepted| unaccepted.contains(gpa))
+    }
+
     /// Bytes in use.
     pub(crate) fn used_bytes(&self) -> u64 {
         self.areas.iter().map(|area| area.list.used() as u64).sum()

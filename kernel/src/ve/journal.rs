@@ -1,4 +1,6 @@
-//! The last exception, for the proof to print what really happened.
+//! The last exception, for the checks and the shell to print what really happened.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::{ExitReason, VeInfo};
 use spin::Mutex;
@@ -8,6 +10,12 @@ use super::Routed;
 use crate::fault::Fault;
 
 static LAST: Mutex<LastVe> = Mutex::new(LastVe::NONE);
+
+/// Whether each exception's time is taken.
+static IS_TIMED: AtomicBool = AtomicBool::new(false);
+/// The exception that took longest: ticks in the upper 48 bits, exit reason below; 0 is none.
+static SLOWEST: AtomicU64 = AtomicU64::new(0);
+const REASON_BITS: u32 = 16;
 
 /// What became of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,33 @@ impl LastVe {
 #[must_use]
 pub fn last() -> LastVe {
     without_interrupts(|| *LAST.lock())
+}
+
+/// From here on the time that each exception takes is noted.
+pub fn start_timing() {
+    IS_TIMED.store(true, Ordering::Relaxed);
+}
+
+/// The exit reason of the exception that took longest since [`start_timing`], and its ticks of
+/// the time stamp counter: what the host did for it included.
+#[must_use]
+pub fn slowest() -> Option<(ExitReason, u64)> {
+    let slowest = SLOWEST.load(Ordering::Relaxed);
+    (slowest != 0).then_some((ExitReason(slowest as u16), slowest >> REASON_BITS))
+}
+
+pub(super) fn is_timed() -> bool {
+    IS_TIMED.load(Ordering::Relaxed)
+}
+
+/// Handles an exception and takes its time.
+#[cold]
+pub(super) fn time(handle: impl FnOnce()) {
+    let start = arch::cpu::rdtsc();
+    handle();
+    let ticks = arch::cpu::rdtsc().wrapping_sub(start);
+    let reason = LAST.try_lock().map_or(0, |last| last.reason.0);
+    SLOWEST.fetch_max(ticks << REASON_BITS | u64::from(reason), Ordering::Relaxed);
 }
 
 /// Notes an exception. Called with interrupts off.

@@ -41,7 +41,7 @@ use abi::{ExitReason, GpaWidth, SharedGpa, VeInfo};
 use arch::trap::TrapFrame;
 
 pub use self::decode::DecodeError;
-pub use self::journal::{LastVe, Outcome, last};
+pub use self::journal::{LastVe, Outcome, last, slowest, start_timing};
 pub use self::unroutable::Unroutable;
 use crate::memory::Map;
 use crate::td::{Td, Tdcall};
@@ -104,6 +104,15 @@ pub struct Routed {
 
 /// The handler of vector 20.
 pub(crate) fn on_exception(frame: &mut TrapFrame) {
+    if journal::is_timed() {
+        journal::time(|| handle(frame));
+    } else {
+        handle(frame);
+    }
+}
+
+#[inline]
+fn handle(frame: &mut TrapFrame) {
     let info = match Td.vp_veinfo_get() {
         Ok(info) => info,
         Err(status) => panic!("#VE without information at {:#x}: {status}", frame.rip),
