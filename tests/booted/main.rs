@@ -19,5 +19,6 @@ mod rbp;
 mod retries;
 mod script;
 mod seamcall;
+mod shell;
 mod ve;
 mod versions;

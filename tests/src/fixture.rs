@@ -94,6 +94,7 @@ pub fn options(test: &str, name: &str) -> Options {
         timeout: Duration::from_secs(30),
         logs: scratch(test),
         echo: false,
+        interactive: false,
     }
 }
 

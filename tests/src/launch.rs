@@ -88,6 +88,8 @@ pub struct Options {
     pub logs: PathBuf,
     /// Show the console on standard output while it arrives.
     pub echo: bool,
+    /// What is typed on standard input, a terminal, goes to the console; Ctrl-C, too.
+    pub interactive: bool,
 }
 
 /// How QEMU ended.
@@ -148,7 +150,7 @@ pub fn boot_to<W: Write + Send + 'static>(
     let mut child = Running(
         qemu.command()
             .args(command_line(options))
-            .stdin(Stdio::null())
+            .stdin(if options.interactive { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(File::create(logs.join("qemu.log"))?)
             .spawn()
@@ -195,7 +197,8 @@ pub fn command_line(options: &Options) -> Vec<OsString> {
         Machine::Kvm => {
             line.words("-accel kvm -cpu host -smp 1");
             line.memory(options.memory_bytes);
-            line.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
+            line.words("-nodefaults -vga none -display none -no-reboot");
+            line.console(options);
             // A fatal error that the TD reports is one of these.
             line.words("-d guest_errors -object").word(&tdx_guest(options.attributes));
             line.words(
@@ -269,7 +272,8 @@ impl Line {
     fn emulator(&mut self, options: &Options) {
         self.words("-M q35 -cpu max,+svm,+npt,phys-bits=52 -smp 1");
         self.memory(options.memory_bytes + EMULATOR_BYTES + options.memory_bytes / EMULATOR_PART);
-        self.words("-nodefaults -vga none -display none -no-reboot -serial stdio");
+        self.words("-nodefaults -vga none -display none -no-reboot");
+        self.console(options);
         self.log("m", &options.logs.join("module.log"), "0x403");
         self.log("v", &options.logs.join("vmm.log"), "0xe9");
         self.words("-fw_cfg").path("name=opt/tdlet/image,file=", &options.image);
@@ -304,6 +308,15 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Appends the serial port. QEMU ends at a Ctrl-C on its standard input unless told not to.
+    fn console(&mut self, options: &Options) {
+        self.words(if options.interactive {
+            "-chardev stdio,id=console,signal=off -serial chardev:console"
+        } else {
+            "-serial stdio"
+        });
     }
 
     /// Appends one option value; QEMU wants commas in it doubled.
@@ -392,6 +405,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             logs: "logs".into(),
             echo: false,
+            interactive: false,
         }
     }
 

@@ -26,6 +26,9 @@ xflags::xflags! {
             optional --image file: PathBuf
             /// Options of the kernel, in one word, instead of `accept=lazy`; see the README.
             optional --append text: OptionText
+            /// Take commands from the terminal; `help` lists them. Without a terminal the checks are
+            /// made as always.
+            optional --shell
             /// Memory of the trust domain: 12M (the default) to 8G.
             optional --memory size: Size
             /// Attach this raw file as a virtio disk, which the trust domain can write.
@@ -168,6 +171,7 @@ pub enum XtaskCmd {
 pub struct Run {
     pub image: Option<PathBuf>,
     pub append: Option<OptionText>,
+    pub shell: bool,
     pub memory: Option<Size>,
     pub disk: Option<PathBuf>,
     pub timeout: Option<u64>,

@@ -14,6 +14,7 @@ mod qemu;
 mod run;
 mod smoke;
 mod strip;
+mod terminal;
 mod test;
 mod tidy;
 mod tools;

@@ -14,6 +14,7 @@ use image::PageOrder;
 use xshell::Shell;
 
 use crate::doctor::{self, Device, Host};
+use crate::terminal::{self, Settings};
 use crate::{bare, flags, image as td_image, qemu};
 
 /// The VMM's own watchdog ends a run this long before QEMU is killed: it can still
@@ -44,6 +45,9 @@ impl Prepared {
     }
 }
 
+/// How long a shell lasts unless it is said.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
     let prepared = prepare(sh, flags)?;
     if flags.print_command {
@@ -51,6 +55,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Prepared { qemu, options, mrtd, kernel } = &prepared;
+    let _settings = options.interactive.then(Settings::keep);
     let place = if prepared.is_hardware() { "TDX host" } else { "emulated TDX module" };
     eprintln!("booting {} on QEMU {} ({place})", shown(&options.image), qemu.version);
     let report = harness::boot(qemu, options)?;
@@ -94,8 +99,11 @@ pub(crate) fn prepare(sh: &Shell, flags: &flags::Run) -> Result<Prepared> {
     let image = if let Some(image) = given {
         image
     } else {
-        let text = flags.append.as_ref().map_or(td_image::OPTIONS, |text| &*text.0);
-        td_image::write(&paths::bare("kernel"), text, &options.image)?
+        let mut text = flags.append.as_ref().map_or(td_image::OPTIONS, |text| &*text.0).to_owned();
+        if options.interactive {
+            text.push_str(" shell");
+        }
+        td_image::write(&paths::bare("kernel"), &text, &options.image)?
     };
     let mrtd = crosscheck::mrtd(&image, PageOrder::Interleaved)?;
     let kernel = if flags.image.is_some() { Kernel::Any } else { Kernel::Ours };
@@ -103,7 +111,10 @@ pub(crate) fn prepare(sh: &Shell, flags: &flags::Run) -> Result<Prepared> {
 }
 
 fn options(flags: &flags::Run, hardware: bool) -> Options {
-    let timeout = Duration::from_secs(flags.timeout.unwrap_or(30));
+    // Without a terminal the checks are made instead.
+    let interactive = flags.shell && terminal::is_there();
+    let timeout = flags.timeout.map(Duration::from_secs);
+    let timeout = timeout.unwrap_or(if interactive { DAY } else { Duration::from_secs(30) });
     let machine = if hardware {
         Machine::Kvm
     } else {
@@ -112,7 +123,7 @@ fn options(flags: &flags::Run, hardware: bool) -> Options {
     let watchdog = timeout.checked_sub(WATCHDOG_LEAD).unwrap_or(timeout / 2);
     Options {
         machine,
-        image: flags.image.clone().unwrap_or_else(|| built(flags)),
+        image: flags.image.clone().unwrap_or_else(|| built(flags, interactive)),
         memory_bytes: flags.memory.map_or(12 << 20, |size| size.0),
         attributes: flags.attributes.map_or(1 << 28, |bits| bits.0),
         gpaw: flags.gpaw.map_or(48, |gpaw| gpaw.0),
@@ -122,13 +133,18 @@ fn options(flags: &flags::Run, hardware: bool) -> Options {
         timeout,
         logs: flags.logs.clone().unwrap_or_else(|| paths::target().join("run")),
         echo: true,
+        interactive,
     }
 }
 
 /// The image that is built here. One with other options is another file, so that
 /// `target/td/td.fd` stays what `cargo xtask image` says.
-fn built(flags: &flags::Run) -> PathBuf {
-    paths::image(if flags.append.is_some() { "td-append" } else { "td" })
+fn built(flags: &flags::Run, interactive: bool) -> PathBuf {
+    paths::image(match (&flags.append, interactive) {
+        (_, true) => "td-shell",
+        (Some(_), false) => "td-append",
+        (None, false) => "td",
+    })
 }
 
 /// A disk is whole sectors.

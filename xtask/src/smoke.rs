@@ -82,6 +82,7 @@ fn as_run(flags: &flags::Smoke) -> Result<flags::Run> {
         logs: flags.logs.clone(),
         print_command: flags.print_command,
         disk: flags.disk.clone(),
+        shell: false,
         attributes: None,
         gpaw: None,
     })
