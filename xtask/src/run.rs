@@ -46,7 +46,7 @@ impl Prepared {
 }
 
 /// How long a shell lasts unless it is said.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 pub(crate) fn run(sh: &Shell, flags: &flags::Run) -> Result<ExitCode> {
     let prepared = prepare(sh, flags)?;

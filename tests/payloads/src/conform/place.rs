@@ -34,6 +34,8 @@ pub enum Place {
     GpaBits,
     /// CONFIG_FLAGS.GPAW: 1 for 52 bits.
     Gpaw,
+    /// TSC_FREQUENCY, as CPUID leaf 0x15 has it.
+    TscFrequency,
     /// ATTRIBUTES.
     Attributes,
     /// XFAM.

@@ -15,6 +15,9 @@ use super::target::{self, Target};
 use super::traps::Trap;
 use super::{Place, When, layout};
 
+/// The unit of TSC_FREQUENCY.
+const TSC_UNIT_HZ: u64 = 25_000_000;
+
 /// The I/O APIC of q35, and a page of nothing behind it.
 const IOAPIC: u64 = 0xFEC0_0000;
 /// Two pages of 4 KiB, and an address with shared memory and no private one: of the small
@@ -129,6 +132,7 @@ impl<'k> World<'k> {
             }
             Place::GpaBits => u64::from(self.width.bits()),
             Place::Gpaw => u64::from(self.width == GpaWidth::Bits52),
+            Place::TscFrequency => kernel::time::tsc_hz().unwrap_or(0) / TSC_UNIT_HZ,
             Place::Attributes => self.kernel.vp.attributes.bits(),
             Place::Xfam => xfam(),
             Place::ConfigFlags => self.config_flags(),

@@ -6,16 +6,13 @@ use abi::leaf::{tdg, versioned};
 use conformance::Value::{Any, At, Is};
 
 use super::{NONE, OK};
-use crate::conform::Place::{Attributes, ConfigFlags, Gpaw, TdCtls, Uuid, Xfam};
+use crate::conform::Place::{Attributes, ConfigFlags, Gpaw, TdCtls, TscFrequency, Uuid, Xfam};
 use crate::conform::Row;
 
 pub(super) const PRE_IMPORT_UUID: FieldId = FieldId(0x9810_0003_0000_0040);
 pub(super) const SERVTD_HASH: FieldId = FieldId(0x9910_0003_0000_0000);
 pub(super) const SERVTD_NUM: FieldId = FieldId(0x9910_0001_0000_0006);
 pub(super) const SERVTD_BINDINGS_TABLE: FieldId = FieldId(0x9910_0003_0000_0080);
-
-/// The virtual TSC of the VMM: 1 GHz in units of 25 MHz.
-const TSC_FREQUENCY: u64 = 40;
 
 /// Version 0: RDX stays.
 macro_rules! version_0 {
@@ -51,7 +48,7 @@ pub(super) const ROWS: &[Row] = &[
     version_0!("XFAM", td::XFAM.0, At(Xfam)),
     version_0!("MAX_VCPUS", td::MAX_VCPUS.0, Is(1)),
     version_0!("GPAW", td::GPAW.0, At(Gpaw)),
-    version_0!("TSC_FREQUENCY", td::TSC_FREQUENCY.0, Is(TSC_FREQUENCY)),
+    version_0!("TSC_FREQUENCY", td::TSC_FREQUENCY.0, At(TscFrequency)),
     version_0!("NOTIFY_ENABLES", td::NOTIFY_ENABLES.0, Is(0)),
     version_0!("CONFIG_FLAGS", td::CONFIG_FLAGS.0, At(ConfigFlags)),
     version_0!("TD_CTLS", td::TD_CTLS.0, At(TdCtls)),
