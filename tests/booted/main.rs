@@ -5,6 +5,7 @@ mod append;
 mod checks;
 mod conformance_guest;
 mod conformance_host;
+mod convert;
 mod differ;
 mod failures;
 mod hygiene;

@@ -72,8 +72,8 @@ fn the_life_of_an_out_names_files_and_symbols_that_exist() {
 }
 
 #[test]
-fn readme_and_architecture_name_files_that_exist() {
-    for name in ["README.md", "ARCHITECTURE.md"] {
+fn overviews_name_files_that_exist() {
+    for name in ["README.md", "ARCHITECTURE.md", "docs/memory.md"] {
         assert_eq!(check(&document(name), &anywhere()).0, [""; 0], "{name}");
     }
 }

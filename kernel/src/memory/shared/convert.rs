@@ -1,16 +1,14 @@
 //! Conversion of pages between private and shared: which steps, in which order.
 //!
 //! ```text
-//!            private → shared                          shared → private
+//!               private → shared            shared → private
 //!
-//!  private   ZeroPrivate     no secret goes            CheckZero      nobody filled it   ▲
-//!  mapping   UnmapPrivate    no way leads there        MapPrivate     for use            │
-//!     │      FlushPrivate    not by the TLB either     Accept         the page is ours   │
-//!     │  ─────────────────── host ──────────────────────────────────────── host ──────── │
-//!     │      AskShared       the host converts         AskPrivate     the host converts  │
-//!  shared    MapShared       new linear address        FlushShared    nor by the TLB     │
-//!  mapping   ZeroShared      the host's bytes go       UnmapShared    no way leads there │
-//!     ▼                                                                                  │
+//!   private   1 ZeroPrivate               6 CheckZero
+//!   mapping   2 UnmapPrivate              5 MapPrivate
+//!             3 FlushPrivate              4 Accept
+//!           ─ 4 AskShared ─ no way there ─ 3 AskPrivate ─
+//!   shared    5 MapShared                 2 FlushShared
+//!   mapping   6 ZeroShared                1 UnmapShared
 //! ```
 //!
 //! At the moment of each call no linear address leads to the pages, so that no access of the
@@ -18,8 +16,8 @@
 //! page, whose touch ends the TD, or the shared half of a private one, whose touch makes a
 //! host take the private page away.
 //!
-//! The order is data ([`TO_SHARED`], [`TO_PRIVATE`]), and `model.rs` tries every other order
-//! against a host that reads and writes what it can between any two steps: each of them
+//! The order is data ([`TO_SHARED`], [`TO_PRIVATE`]), and `model_tests.rs` tries every other
+//! order against a host that reads and writes what it can between any two steps: each of them
 //! leaks, or touches what is not there.
 //!
 //! A step that fails ends the block: [`run`] takes it off both mappings, and nobody uses it

@@ -167,3 +167,50 @@ impl Drop for SharedPages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::GpaWidth;
+
+    /// Two pages that are memory of the test; their end is not a conversion.
+    fn pages() -> SharedPages {
+        let memory = std::vec![0_u64; 1024].leak();
+        let linear = memory.as_mut_ptr().expose_provenance() as u64;
+        let block = Block::new(0x7000, 2, GpaWidth::Bits48).unwrap();
+        SharedPages { block, linear, is_shared: false }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut pages = pages();
+        pages.copy_in(4093, &[1, 2, 3, 4, 5, 6, 7]).unwrap();
+        let mut bytes = [0; 9];
+        pages.copy_out(4092, &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 1, 2, 3, 4, 5, 6, 7, 0]);
+        assert_eq!(pages.read(4094), Ok(0x0504_0302_u32));
+        pages.write(8184, &u64::MAX).unwrap();
+        assert_eq!(pages.read(8190), Ok([0xFF_u8; 2]));
+        pages.zero(0, 8192).unwrap();
+        assert_eq!(pages.read(4092), Ok(0_u64));
+    }
+
+    #[test]
+    fn nothing_reaches_beyond_the_pages() {
+        let mut pages = pages();
+        let beyond = |offset, bytes| Err(OutOfBounds { offset, bytes, len: 8192 });
+        assert_eq!(pages.read::<u32>(8189).map(drop), beyond(8189, 4));
+        assert_eq!(pages.write(8192, &1_u8), beyond(8192, 1));
+        assert_eq!(pages.copy_in(usize::MAX, &[1]), beyond(usize::MAX, 1));
+        assert_eq!(pages.copy_out(8000, &mut [7; 193]), beyond(8000, 193));
+        assert_eq!(pages.zero(1, 8192), beyond(1, 8192));
+        assert_eq!(pages.copy_in(8192, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_device_is_told_the_address_without_the_shared_bit() {
+        let pages = pages();
+        assert_eq!((pages.address(), pages.gpa().bits()), (0x7000, 1 << 47 | 0x7000));
+        assert_eq!(pages.len(), 8192);
+    }
+}
