@@ -123,6 +123,16 @@ xflags::xflags! {
                 /// QEMU to use: a path, or a command with arguments.
                 optional --qemu command: String
             }
+            /// Calls, TD exits and instructions that a GiB of memory costs, accepted eagerly and
+            /// lazily, and a lazy start in little and in much memory.
+            ///
+            /// Exit codes: 0 as cheap as it has to be, 1 not, 2 environment.
+            cmd memory {
+                /// Write the counts here too, as JSON.
+                optional --json file: PathBuf
+                /// QEMU to use: a path, or a command with arguments.
+                optional --qemu command: String
+            }
         }
         /// Says what keeps this machine from starting a trust domain, and what to do.
         ///
@@ -227,6 +237,7 @@ pub struct Bench {
 pub enum BenchCmd {
     Calls(Calls),
     Ve(Ve),
+    Memory(Memory),
 }
 
 #[derive(Debug)]
@@ -236,6 +247,12 @@ pub struct Calls {
 
 #[derive(Debug)]
 pub struct Ve {
+    pub json: Option<PathBuf>,
+    pub qemu: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Memory {
     pub json: Option<PathBuf>,
     pub qemu: Option<String>,
 }

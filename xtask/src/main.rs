@@ -46,6 +46,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
         XtaskCmd::Bench(flags) => match flags.subcommand {
             BenchCmd::Calls(flags) => bench::calls(&sh, &flags),
             BenchCmd::Ve(flags) => bench::ve(&sh, &flags),
+            BenchCmd::Memory(flags) => bench::memory(&sh, &flags),
         },
         XtaskCmd::Doctor(flags) => Ok(doctor::run(&flags)),
         XtaskCmd::Tools(_) => tools::run(&sh),

@@ -14,6 +14,7 @@
 //! The same tracing shows what is in the registers when a call returns, which the tests use
 //! with a hostile VMM.
 
+pub mod memory;
 pub mod ptrace;
 pub mod report;
 pub mod seam;

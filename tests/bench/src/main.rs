@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: the tables of [`bench::report`] and [`bench::ve`].
+//! `cargo xtask bench`: the tables of [`bench::report`], [`bench::ve`] and [`bench::memory`].
 //!
-//! `bench calls [--json FILE]`, `bench ve QEMU [--json FILE]`. Ends with 1 if something costs
-//! more than it may, with 2 on errors.
+//! `bench calls [--json FILE]`, `bench ve QEMU [--json FILE]`, `bench memory QEMU [--json FILE]`.
+//! Ends with 1 if something costs more than it may, with 2 on errors.
 
 use std::env;
 use std::fs;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use bench::memory;
 use bench::report::{CRATES, ROWS, Table};
 use bench::seam::Obliging;
 use bench::subject::{self, Profile};
@@ -30,6 +31,10 @@ fn run_command() -> Result<ExitCode> {
             let qemu = arguments.next().context("ve wants a QEMU")?;
             ve(&qemu, json_file(arguments)?)
         }
+        Some("memory") => {
+            let qemu = arguments.next().context("memory wants a QEMU")?;
+            memory(&qemu, json_file(arguments)?)
+        }
         other => bail!("unknown table {other:?}"),
     }
 }
@@ -50,6 +55,39 @@ fn ve(qemu: &str, json: Option<PathBuf>) -> Result<ExitCode> {
         write(&file, &ve::json(&costs))?;
     }
     Ok(if is_cheap { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn memory(qemu: &str, json: Option<PathBuf>) -> Result<ExitCode> {
+    println!("a GiB of memory: until all of it was accepted and handed out by the kernel's heap;");
+    println!("measured on 4 MiB of 4 KiB pages and on 32 MiB of 2 MiB pages. The floor is one");
+    println!("ACCEPT for each page that the host maps\n");
+    let table = memory::measure(qemu)?;
+    let head = ["floor", "accepts", "tdcalls", "td exits", "instructions", "ms"];
+    print!("{:<16}", "");
+    println!("{}", head.map(|title| format!("{title:>13}")).concat());
+    let print = |name: &str, floor: String, cost: &memory::Cost| {
+        let memory::Cost { tdcalls, accepts, exits, instructions, milliseconds } = cost;
+        let milliseconds = if floor.is_empty() { milliseconds.to_string() } else { String::new() };
+        println!(
+            "{name:<16}{floor:>13}{accepts:>13}{tdcalls:>13}{exits:>13}{instructions:>13}\
+             {milliseconds:>13}"
+        );
+    };
+    for memory::Row { name, floor, cost } in &table.rows {
+        print(name, floor.to_string(), cost);
+    }
+    println!("\na lazy start to the first line of a program, and the end of QEMU\n");
+    for (name, cost) in ["64 MiB", "6 GiB"].iter().zip(&table.starts) {
+        print(name, String::new(), cost);
+    }
+    if let Some(file) = json {
+        write(&file, &table.json())?;
+    }
+    let missed = table.missed();
+    for line in &missed {
+        println!("{line}");
+    }
+    Ok(if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn calls(json: Option<PathBuf>) -> Result<ExitCode> {

@@ -17,8 +17,8 @@ use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 /// Where the kernel is linked, see linker.ld.
-const KERNEL: u64 = 0xffff_ffff_8000_0000;
-const KERNEL_SIZE: u64 = 16 << 20;
+pub(crate) const KERNEL: u64 = 0xffff_ffff_8000_0000;
+pub(crate) const KERNEL_SIZE: u64 = 16 << 20;
 const TDCALL: [u8; 4] = [0x66, 0x0F, 0x01, 0xCC];
 /// The first QEMU that wants `one-insn-per-tb` and not `-singlestep`.
 const ONE_INSTRUCTION_OPTION: Version = Version(8, 1, 0);
@@ -54,19 +54,24 @@ pub fn measure(qemu: &str) -> Result<Vec<Cost>> {
     options.timeout *= 4;
     options.config = "features=pconfig+wbinvd".into();
     let log = options.logs.join("instructions.log");
-    let one = if Qemu::find(qemu)?.version < ONE_INSTRUCTION_OPTION {
-        "-singlestep"
-    } else {
-        "-accel tcg,one-insn-per-tb=on"
-    };
-    let logging =
-        format!("-d exec,nochain -dfilter {KERNEL:#x}+{KERNEL_SIZE:#x} -D {}", log.display());
-    let report = harness::boot(&Qemu::find(&format!("{qemu} {one} {logging}"))?, &options)?;
+    let range = format!("{KERNEL:#x}+{KERNEL_SIZE:#x}");
+    let report = harness::boot(&traced(qemu, &range, &log)?, &options)?;
     ensure!(report.exit == Exit::Verdict(abi::verdict::PASSED), "{report:#?}");
     let executed = executed(&log)?;
     fs::remove_file(&log)?;
     let calls = calls(&fs::read(paths::bare(PAYLOAD))?)?;
     rows(&report.console).map(|row| row.and_then(|row| count(&row, &executed, &calls))).collect()
+}
+
+/// A QEMU that writes a line for each instruction that it executes in these ranges of addresses.
+pub(crate) fn traced(qemu: &str, ranges: &str, log: &Path) -> Result<Qemu> {
+    let one = if Qemu::find(qemu)?.version < ONE_INSTRUCTION_OPTION {
+        "-singlestep"
+    } else {
+        "-accel tcg,one-insn-per-tb=on"
+    };
+    let logging = format!("-d exec,nochain -dfilter {ranges} -D {}", log.display());
+    Ok(Qemu::find(&format!("{qemu} {one} {logging}"))?)
 }
 
 /// Name, address of the instruction, address of the one after it.

@@ -95,7 +95,7 @@ fn are_zero(blocks: &[Block], bytes: usize) -> bool {
 
 /// Writes its own guest-physical address to each place, then reads them all.
 fn keep(blocks: &[Block], bytes: usize, kernel: &Kernel) -> bool {
-    let step = bytes / PLACES & !7;
+    let step = (bytes / PLACES) & !7;
     let places = || {
         let of = move |block: &Block| {
             let block = *block;
