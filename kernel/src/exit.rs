@@ -1,8 +1,12 @@
 //! The end of a run: its verdict.
 #![expect(unsafe_code, reason = "ports that end the machine")]
 
+use core::fmt;
+
 use abi::verdict;
 use arch::{cpu, port};
+
+use crate::println;
 
 /// PCI configuration address of the LPC bridge, 00:1F.0, of q35. [TDVF 3.5]
 const LPC: u32 = 0x8000_F800;
@@ -43,11 +47,24 @@ impl Verdict {
     }
 }
 
-/// Ends the run: by the debug-exit port, else by ACPI power-off, else by halting.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::CheckFailed => "a check failed",
+            Self::NotATrustDomain => "not a trust domain",
+        })
+    }
+}
+
+/// Ends the run. The verdict is on the console first. Then by the debug-exit port, else by ACPI
+/// power-off, else by ReportFatalError if the verdict is not good, else by halting.
 pub fn exit(verdict: Verdict) -> ! {
+    println!("# verdict: {verdict}");
     // SAFETY: the port has at most the debug-exit device, which ends the machine.
     unsafe { port::outl(verdict::PORT, verdict.code()) };
     power_off();
+    assert!(verdict == Verdict::Passed, "verdict: {verdict}");
     cpu::halt()
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's TAP 14 stream, line by line as it arrives. [TAP14]
 //!
-//! What comes out is strict whatever comes in: lines before the version line, and lines that
-//! are none of TAP's, become comments; a result that is out of order, or that the plan does
+//! What comes out is strict whatever comes in: the version is the first line, lines before it,
+//! and lines that are none of TAP's, become comments; a result that is out of order, or that the plan does
 //! not have, is a comment too and counts as a failure; an end before the plan is fulfilled is
 //! a `Bail out!`. The console is the trust domain's, so any bytes may come.
 
@@ -76,6 +76,7 @@ enum Place {
 pub struct Stream<W> {
     to: W,
     place: Place,
+    has_begun: bool,
     line: Vec<u8>,
     results: Results,
 }
@@ -84,7 +85,7 @@ impl<W: Write> Stream<W> {
     /// A stream that goes on to `to`.
     pub const fn new(to: W) -> Self {
         let results = Results { planned: None, checks: Vec::new(), broken: None };
-        Self { to, place: Place::Before, line: Vec::new(), results }
+        Self { to, place: Place::Before, has_begun: false, line: Vec::new(), results }
     }
 
     /// Ends the stream. `death` says why the trust domain did not end by itself, if so.
@@ -98,9 +99,7 @@ impl<W: Write> Stream<W> {
         if self.place == Place::Block {
             writeln!(self.to, "  ...")?;
         }
-        if self.place == Place::Before {
-            writeln!(self.to, "{VERSION}")?;
-        }
+        self.begin()?;
         let is_complete = self.results.is_complete();
         match death {
             Some(reason) => writeln!(self.to, "Bail out! {}", printable(reason))?,
@@ -117,12 +116,22 @@ impl<W: Write> Stream<W> {
         self.on_line(&line)
     }
 
+    /// The version comes first.
+    fn begin(&mut self) -> io::Result<()> {
+        if !self.has_begun {
+            self.has_begun = true;
+            writeln!(self.to, "{VERSION}")?;
+        }
+        Ok(())
+    }
+
     fn on_line(&mut self, line: &str) -> io::Result<()> {
+        self.begin()?;
         let place = self.place;
         match place {
             Place::Before if line == VERSION => {
                 self.place = Place::Results;
-                writeln!(self.to, "{line}")
+                Ok(())
             }
             Place::Failed if line == "  ---" => {
                 self.place = Place::Block;
@@ -240,7 +249,8 @@ mod tests {
     #[test]
     fn a_good_stream_goes_through_and_is_read() {
         let (out, results) = stream(GOOD.as_bytes(), None);
-        assert_eq!(out, GOOD.replace("boot:", "# boot:").replace('\r', ""));
+        let rest = GOOD.replace("boot: hello\nTAP version 14\r\n", "");
+        assert_eq!(out, format!("TAP version 14\n# boot: hello\n{rest}"));
         assert_eq!(results.planned, Some(3));
         assert!(results.is_complete() && !results.passed());
         let check = |name: &str, outcome| Check { name: name.into(), outcome };

@@ -13,6 +13,8 @@ pub(crate) const EMULATOR: [&str; 2] = ["module", "vmm"];
 pub(crate) const TD: [&str; 2] = ["boot", KERNEL];
 /// The package of the kernel.
 pub(crate) const KERNEL: &str = "kernel";
+/// Programs in `examples/` are packages of their folder's name behind this.
+pub(crate) const APP: &str = "example-";
 /// The package of the tests' own kernels.
 pub(crate) const PAYLOADS: &str = "payloads";
 /// The package of the tests' own VMMs.
@@ -41,7 +43,7 @@ pub(crate) fn build(sh: &Shell, packages: &[&str]) -> Result<()> {
 pub(crate) fn build_with(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     eprintln!("building {}", packages.join(", "));
     let (td, others): (Vec<&str>, Vec<&str>) =
-        packages.iter().partition(|package| TD.contains(package));
+        packages.iter().partition(|package| TD.contains(package) || package.starts_with(APP));
     [td, others]
         .iter()
         .filter(|part| !part.is_empty())
@@ -60,6 +62,25 @@ fn cargo(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     .quiet()
     .run()
     .context("the bare binaries do not build")
+}
+
+/// The package of the program `examples/NAME`.
+///
+/// # Errors
+/// There is no such program; the error names those that there are.
+pub(crate) fn app(name: &str) -> Result<String> {
+    let folder = paths::root().join("examples");
+    let mut names = Vec::new();
+    for entry in folder.read_dir().context("no folder examples")? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    ensure!(
+        names.iter().any(|other| other == name),
+        "no program {name}: there is {}",
+        names.join(", ")
+    );
+    Ok(APP.to_owned() + name)
 }
 
 /// The bytes of boot from its lowest loaded address up to 4 GiB.

@@ -24,6 +24,8 @@ xflags::xflags! {
         cmd run {
             /// Boot this TDVF image instead of building target/td/td.fd.
             optional --image file: PathBuf
+            /// Boot this program of the folder examples instead of our own kernel.
+            optional --app name: String
             /// Options of the kernel, in one word, instead of `accept=lazy`; see the README.
             optional --append text: OptionText
             /// Take commands from the terminal; `help` lists them. Without a terminal the checks are
@@ -180,6 +182,7 @@ pub enum XtaskCmd {
 #[derive(Debug)]
 pub struct Run {
     pub image: Option<PathBuf>,
+    pub app: Option<String>,
     pub append: Option<OptionText>,
     pub shell: bool,
     pub memory: Option<Size>,

@@ -90,8 +90,13 @@ pub(crate) fn prepare(sh: &Shell, flags: &flags::Run) -> Result<Prepared> {
     if let Some(disk) = &flags.disk {
         check_disk(disk)?;
     }
+    ensure!(
+        flags.app.is_none() || flags.image.is_none(),
+        "--app is built here, an --image is ready: take one of them"
+    );
+    let program = flags.app.as_deref().map_or(Ok(bare::KERNEL.to_owned()), bare::app)?;
     let emulator = if hardware { &[][..] } else { &bare::EMULATOR };
-    let td = if given.is_some() { &[][..] } else { &bare::TD };
+    let td = if given.is_some() { &[][..] } else { &["boot", &*program] };
     let packages = [td, emulator].concat();
     if !packages.is_empty() {
         bare::build(sh, &packages)?;
@@ -103,10 +108,11 @@ pub(crate) fn prepare(sh: &Shell, flags: &flags::Run) -> Result<Prepared> {
         if options.interactive {
             text.push_str(" shell");
         }
-        td_image::write(&paths::bare("kernel"), &text, &options.image)?
+        td_image::write(&paths::bare(&program), &text, &options.image)?
     };
     let mrtd = crosscheck::mrtd(&image, PageOrder::Interleaved)?;
-    let kernel = if flags.image.is_some() { Kernel::Any } else { Kernel::Ours };
+    let is_ours = flags.image.is_none() && flags.app.is_none();
+    let kernel = if is_ours { Kernel::Ours } else { Kernel::Any };
     Ok(Prepared { qemu, options, mrtd, kernel })
 }
 
@@ -140,6 +146,9 @@ fn options(flags: &flags::Run, hardware: bool) -> Options {
 /// The image that is built here. One with other options is another file, so that
 /// `target/td/td.fd` stays what `cargo xtask image` says.
 fn built(flags: &flags::Run, interactive: bool) -> PathBuf {
+    if let Some(app) = &flags.app {
+        return paths::image(app);
+    }
     paths::image(match (&flags.append, interactive) {
         (_, true) => "td-shell",
         (Some(_), false) => "td-append",

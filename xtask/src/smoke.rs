@@ -83,6 +83,7 @@ fn as_run(flags: &flags::Smoke) -> Result<flags::Run> {
         print_command: flags.print_command,
         disk: flags.disk.clone(),
         shell: false,
+        app: None,
         attributes: None,
         gpaw: None,
     })

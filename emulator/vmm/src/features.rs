@@ -1,5 +1,5 @@
 //! What a TD can have beyond KVM's defaults: instructions that are enumerated or served, a
-//! device for tests, and exits that are survived.
+//! device for tests, exits that are survived, and devices that are missing.
 
 use bitflags::bitflags;
 
@@ -19,6 +19,10 @@ bitflags! {
         const CROSS_TD = 1 << 4;
         /// `dirty-pages`: pages that the TD gets at run time hold something before.
         const DIRTY_PAGES = 1 << 5;
+        /// `no-debug-exit`: nothing is at the port of QEMU's debug-exit device.
+        const NO_DEBUG_EXIT = 1 << 6;
+        /// `no-acpi`: nothing is at the ACPI ports that switch the machine off.
+        const NO_ACPI = 1 << 7;
     }
 }
 
@@ -34,6 +38,8 @@ impl Features {
                 "scratch-port" => Self::SCRATCH_PORT,
                 "cross-td" => Self::CROSS_TD,
                 "dirty-pages" => Self::DIRTY_PAGES,
+                "no-debug-exit" => Self::NO_DEBUG_EXIT,
+                "no-acpi" => Self::NO_ACPI,
                 _ => return None,
             };
             Some(features | feature)
@@ -47,7 +53,8 @@ mod tests {
 
     #[test]
     fn every_name_has_a_feature_and_no_other_word_does() {
-        let names = "monitor+pconfig+wbinvd+scratch-port+cross-td+dirty-pages";
+        let names =
+            "monitor+pconfig+wbinvd+scratch-port+cross-td+dirty-pages+no-debug-exit+no-acpi";
         assert_eq!(Features::parse(names), Some(Features::all()));
         assert_eq!(Features::parse("wbinvd"), Some(Features::WBINVD));
         for text in ["", "+", "wbinvd+", "WBINVD", "monitor,pconfig", "none"] {

@@ -77,6 +77,8 @@ pub struct Ports {
     pub(crate) pci: Pci,
     fw_cfg_is_hidden: bool,
     scratch: Option<Scratch>,
+    has_debug_exit: bool,
+    has_acpi: bool,
 }
 
 impl Ports {
@@ -84,7 +86,14 @@ impl Ports {
     #[must_use]
     pub fn new(features: Features) -> Self {
         let scratch = features.contains(Features::SCRATCH_PORT).then(Scratch::new);
-        Self { pci_address: 0, pci: Pci::default(), fw_cfg_is_hidden: false, scratch }
+        Self {
+            pci_address: 0,
+            pci: Pci::default(),
+            fw_cfg_is_hidden: false,
+            scratch,
+            has_debug_exit: !features.contains(Features::NO_DEBUG_EXIT),
+            has_acpi: !features.contains(Features::NO_ACPI),
+        }
     }
 
     /// IN.
@@ -120,10 +129,12 @@ impl Ports {
             return PortAnswer::Done;
         }
         match port {
-            verdict::PORT => return PortAnswer::Verdict(value),
+            verdict::PORT if self.has_debug_exit => return PortAnswer::Verdict(value),
             KEYBOARD if value & 0xFF == PULSE_RESET => return PortAnswer::Reset,
             RESET if value & RESET_CPU != 0 => return PortAnswer::Reset,
-            ACPI_CONTROL if value & SLEEP_ENABLE != 0 => return PortAnswer::PowerOff,
+            ACPI_CONTROL if self.has_acpi && value & SLEEP_ENABLE != 0 => {
+                return PortAnswer::PowerOff;
+            }
             PCI_ADDRESS if width == IoWidth::Dword => self.pci_address = value,
             PCI_DATA..=0xCFF
                 if self.pci_is_selected(port, width) && self.pci_address & !3 == PCI_SCRATCHPAD =>
