@@ -13,6 +13,7 @@ mod hygiene;
 mod images;
 mod isolation;
 mod kernel_memory;
+mod map_gpa;
 mod memory;
 mod no_trust_domain;
 mod options;

@@ -11,7 +11,7 @@
 //! | `probe` | `none`, `read-private`, `write-private` | `none` |
 //! | `flags` | CONFIG_FLAGS without GPAW, hexadecimal with `0x` | NO_RBP_MOD |
 //! | `unlisted` | bytes at the end of RAM that the TD HOB does not list | 0 |
-//! | `features` | `monitor`, `pconfig`, `wbinvd`, `scratch-port`, `cross-td`, `dirty-pages`, `no-debug-exit`, `no-acpi`, with `+` between: see [`crate::features`] | none of them |
+//! | `features` | `monitor`, `pconfig`, `wbinvd`, `scratch-port`, `cross-td`, `dirty-pages`, `no-debug-exit`, `no-acpi`, `look`, with `+` between: see [`crate::features`] | none of them |
 //! | `map-gpa` | `honest`, or a way to be hostile: see [`MapGpaMode`] | `honest` |
 //! | `registers` | `plain`, or `poison`: see [`crate::registers`] | `plain` |
 //!

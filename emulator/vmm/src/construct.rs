@@ -64,6 +64,7 @@ pub fn create(
             .listing(config.memory - config.unlisted),
         page_level: config.page_level,
         dirty_pages: config.features.contains(Features::DIRTY_PAGES),
+        is_curious: config.features.contains(Features::LOOK),
         conversion: Conversion::new(config.map_gpa),
     })
 }

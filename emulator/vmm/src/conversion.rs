@@ -201,7 +201,9 @@ fn take(vmm: &mut Vmm<'_>, td: &Td, gpa: PrivateGpa, level: PageLevel) -> Result
         let flushed = vmm.module.phymem_page_wbinvd(at | td.key_bits);
         flushed.map_err(Failure::module("TDH.PHYMEM.PAGE.WBINVD"))?;
     }
-    vmm.memory.zero(page, level.bytes());
+    if !td.is_curious {
+        vmm.memory.zero(page, level.bytes());
+    }
     vmm.pool.give_back(vmm.memory, page, level);
     Ok(())
 }

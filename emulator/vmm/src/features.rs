@@ -6,7 +6,7 @@ use bitflags::bitflags;
 bitflags! {
     /// The names in the configuration, with `+` between them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Features: u8 {
+    pub struct Features: u16 {
         /// `monitor`: CPUID shows MONITOR and MWAIT, as with QEMU's `-overcommit cpu-pm=on`.
         const MONITOR = 1 << 0;
         /// `pconfig`: CPUID shows PCONFIG, and Instruction.PCONFIG is served.
@@ -23,6 +23,8 @@ bitflags! {
         const NO_DEBUG_EXIT = 1 << 6;
         /// `no-acpi`: nothing is at the ACPI ports that switch the machine off.
         const NO_ACPI = 1 << 7;
+        /// `look`: see [`crate::vmcall::Look`].
+        const LOOK = 1 << 8;
     }
 }
 
@@ -40,6 +42,7 @@ impl Features {
                 "dirty-pages" => Self::DIRTY_PAGES,
                 "no-debug-exit" => Self::NO_DEBUG_EXIT,
                 "no-acpi" => Self::NO_ACPI,
+                "look" => Self::LOOK,
                 _ => return None,
             };
             Some(features | feature)
@@ -54,7 +57,7 @@ mod tests {
     #[test]
     fn every_name_has_a_feature_and_no_other_word_does() {
         let names =
-            "monitor+pconfig+wbinvd+scratch-port+cross-td+dirty-pages+no-debug-exit+no-acpi";
+            "monitor+pconfig+wbinvd+scratch-port+cross-td+dirty-pages+no-debug-exit+no-acpi+look";
         assert_eq!(Features::parse(names), Some(Features::all()));
         assert_eq!(Features::parse("wbinvd"), Some(Features::WBINVD));
         for text in ["", "+", "wbinvd+", "WBINVD", "monitor,pconfig", "none"] {

@@ -137,6 +137,16 @@ impl Pool {
         })
     }
 
+    /// What was never taken.
+    pub fn never_taken(&self) -> impl Iterator<Item = Range> + '_ {
+        self.parts[..self.len].iter().flat_map(|part| {
+            let end = Part::large_end(part.whole).max(part.low);
+            // Above the last 2 MiB boundary.
+            let rest = Range::new(end, part.whole.end);
+            [Range::new(part.low, part.high.max(part.low)), rest]
+        })
+    }
+
     fn new_small(&mut self) -> Option<Hpa> {
         for part in &mut self.parts[..self.len] {
             if part.small_end().saturating_sub(part.low) >= PAGE_SIZE {

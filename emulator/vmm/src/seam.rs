@@ -92,6 +92,7 @@ pub trait Seamcall {
 
     fn phymem_cache_wb(&mut self) -> Result<(), Status>;
     fn phymem_page_reclaim(&mut self, page: Hpa) -> Result<PageMetadata, LeafError>;
+    fn phymem_page_rdmd(&mut self, page: Hpa) -> Result<PageMetadata, LeafError>;
     fn phymem_page_wbinvd(&mut self, page_with_hkid: u64) -> Result<(), Status>;
 }
 
@@ -109,6 +110,12 @@ pub trait Memory {
         let mut bytes = [0; 8];
         self.read(at, &mut bytes);
         u64::from_le_bytes(bytes)
+    }
+
+    /// How many of the quadwords of `[at, at + len)` are `word`.
+    fn count(&self, at: Hpa, len: u64, word: u64) -> u64 {
+        let words = (at.bits()..at.bits() + len).step_by(8).filter_map(|at| Hpa::try_new(at).ok());
+        words.filter(|at| self.read_u64(*at) == word).count() as u64
     }
 
     /// Writes a quadword.

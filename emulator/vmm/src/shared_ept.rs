@@ -164,6 +164,12 @@ impl SharedEpt {
         Ok(page)
     }
 
+    /// The page behind `gpa`, if there is one.
+    pub fn backing(&self, memory: &dyn Memory, gpa: SharedGpa) -> Option<Hpa> {
+        let end = self.walk(memory, gpa);
+        page_of(end.entry).filter(|_| end.level == LEAF)
+    }
+
     /// Maps the page of `gpa`, which the TD shares.
     ///
     /// # Errors

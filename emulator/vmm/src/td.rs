@@ -76,6 +76,8 @@ pub struct Td {
     pub page_level: PageLevel,
     /// Pages added at run time hold something before.
     pub dirty_pages: bool,
+    /// What it leaves in pages that it loses stays there: see [`crate::vmcall::Look`].
+    pub is_curious: bool,
     /// How its pages are converted.
     pub(crate) conversion: Conversion,
 }

@@ -64,6 +64,16 @@ impl Memory for Ram {
         unsafe { self.word(at).read_volatile() }
     }
 
+    fn count(&self, at: Hpa, len: u64, word: u64) -> u64 {
+        let from = self.word(at);
+        let _all: *mut u8 = self.pointer(at, len);
+        let words = (0..len as usize / 8).filter(|index| {
+            // SAFETY: RAM outside every Rust object, checked above.
+            word == unsafe { from.add(*index).read_volatile() }
+        });
+        words.count() as u64
+    }
+
     fn write_u64(&mut self, at: Hpa, value: u64) {
         // SAFETY: RAM outside every Rust object, checked by `word`.
         unsafe { self.word(at).write_volatile(value) };

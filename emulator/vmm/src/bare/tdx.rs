@@ -247,6 +247,10 @@ impl Seamcall for Module {
         host::phymem_page_reclaim(page)
     }
 
+    fn phymem_page_rdmd(&mut self, page: Hpa) -> Result<PageMetadata, LeafError> {
+        host::phymem_page_rdmd(page)
+    }
+
     fn phymem_page_wbinvd(&mut self, page_with_hkid: u64) -> Result<(), Status> {
         host::phymem_page_wbinvd(page_with_hkid)
     }

@@ -38,6 +38,7 @@ impl Bench {
             guest: GuestMemory::new(16 << 20, 0x1_0000),
             page_level: LARGE_PAGE,
             dirty_pages: false,
+            is_curious: false,
             conversion: Conversion::new(MapGpaMode::Honest),
         };
         let (module, cpu) = (FakeModule::new(), FakeCpu::default());

@@ -370,6 +370,11 @@ impl Seamcall for FakeModule {
         self.owned.remove(&page.bits());
         Ok(PageMetadata { page_type: 3, owner: self.tdr, level: u64::from(size != PAGE_SIZE) })
     }
+    fn phymem_page_rdmd(&mut self, page: Hpa) -> Result<PageMetadata, LeafError> {
+        self.call("PHYMEM.PAGE.RDMD")?;
+        let owned = self.owned.contains_key(&page.bits());
+        Ok(PageMetadata { page_type: if owned { 3 } else { 0 }, owner: 0, level: 0 })
+    }
     fn phymem_page_wbinvd(&mut self, page_with_hkid: u64) -> Result<(), Status> {
         self.call("PHYMEM.PAGE.WBINVD")?;
         let page = page_with_hkid & ((1 << 46) - 1);

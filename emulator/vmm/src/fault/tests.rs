@@ -21,6 +21,7 @@ fn td(page_level: PageLevel) -> Td {
         guest: GuestMemory::new(16 << 20, 0x1_0000),
         page_level,
         dirty_pages: false,
+        is_curious: false,
         conversion: Conversion::new(MapGpaMode::Honest),
     }
 }

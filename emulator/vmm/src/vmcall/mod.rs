@@ -6,6 +6,7 @@
 
 pub mod cpuid;
 mod fatal;
+mod look;
 mod map_gpa;
 mod mmio;
 pub mod msr;
@@ -13,6 +14,7 @@ mod ports;
 mod scratch;
 
 pub use fatal::FatalText;
+pub use look::Look;
 pub use mmio::Ioapic;
 pub use msr::Msrs;
 pub use ports::{PortAnswer, Ports};
@@ -50,7 +52,7 @@ pub fn serve(
     let status = match regs.r11 {
         function::CPUID => cpuid_call(vmm, regs),
         function::HLT => idle::halt(vmm, vcpu, watchdog, regs.r12 != 0)?,
-        function::IO => io(vmm, vcpu, regs)?,
+        function::IO => io(vmm, td, vcpu, regs)?,
         function::RDMSR => rdmsr(vmm, vcpu, regs),
         function::WRMSR => wrmsr(vmm, vcpu, regs)?,
         function::MMIO => mmio_call(vmm, td, vcpu, regs)?,
@@ -73,7 +75,7 @@ fn cpuid_call(vmm: &mut Vmm<'_>, regs: &mut Regs) -> GhciStatus {
     GhciStatus::SUCCESS
 }
 
-fn io(vmm: &mut Vmm<'_>, vcpu: &mut Vcpu, regs: &mut Regs) -> Result<GhciStatus, End> {
+fn io(vmm: &mut Vmm<'_>, td: &Td, vcpu: &mut Vcpu, regs: &mut Regs) -> Result<GhciStatus, End> {
     let (Some(width), Some(is_write)) = (IoWidth::from_bytes(regs.r12), direction(regs.r13)) else {
         return Ok(GhciStatus::INVALID_OPERAND);
     };
@@ -86,6 +88,11 @@ fn io(vmm: &mut Vmm<'_>, vcpu: &mut Vcpu, regs: &mut Regs) -> Result<GhciStatus,
     match answer {
         PortAnswer::Value(value) => regs.r11 = value.into(),
         PortAnswer::Done => {}
+        PortAnswer::Look(command) => {
+            if let Some(look) = vcpu.ports.look() {
+                look.carry_out(vmm, td, &vcpu.shared, command)?;
+            }
+        }
         PortAnswer::Verdict(value) => return Err(End::of_verdict(value)),
         PortAnswer::Reset => return Err(Death::Reset.into()),
         PortAnswer::PowerOff => return Err(Death::PowerOff.into()),

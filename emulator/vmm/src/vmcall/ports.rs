@@ -17,6 +17,7 @@
 //! | 0x64 = 0xFE, 0xCF9 bit 2 | reset | ones | ends the run |
 //! | 0x604 bit 13 | ACPI sleep | ones | ends the run |
 //! | 0x5A0-0x5AF | [`Scratch`], if the configuration has it | yes | yes |
+//! | 0x5B0-0x5BF | [`Look`], if the configuration has it | yes | yes |
 //! | everything else | nothing there | ones | dropped |
 //!
 //! "Everything else" includes fw_cfg's DMA port, PCI command registers and BARs of devices that
@@ -26,7 +27,7 @@
 
 use abi::{IoWidth, verdict};
 
-use super::Scratch;
+use super::{Look, Scratch};
 use crate::features::Features;
 use crate::pci::Pci;
 use crate::pci::config::{ADDRESS as PCI_ADDRESS, DATA as PCI_DATA, ENABLE as PCI_ENABLE};
@@ -61,6 +62,8 @@ pub enum PortAnswer {
     Value(u32),
     /// The write is done, or dropped.
     Done,
+    /// A command for [`Look`].
+    Look(u32),
     /// The TD ends the run with this value.
     Verdict(u32),
     /// The TD asks for a reset of the machine.
@@ -79,6 +82,7 @@ pub struct Ports {
     scratch: Option<Scratch>,
     has_debug_exit: bool,
     has_acpi: bool,
+    look: Option<Look>,
 }
 
 impl Ports {
@@ -91,15 +95,24 @@ impl Ports {
             pci: Pci::default(),
             fw_cfg_is_hidden: false,
             scratch,
+            look: features.contains(Features::LOOK).then(Look::default),
             has_debug_exit: !features.contains(Features::NO_DEBUG_EXIT),
             has_acpi: !features.contains(Features::NO_ACPI),
         }
+    }
+
+    /// The device for looks.
+    pub(crate) const fn look(&mut self) -> Option<&mut Look> {
+        self.look.as_mut()
     }
 
     /// IN.
     pub fn read(&mut self, devices: &mut dyn Devices, port: u16, width: IoWidth) -> PortAnswer {
         if let Some(value) = self.scratch.as_mut().and_then(|device| device.read(port, width)) {
             return PortAnswer::Value(value & width.mask() as u32);
+        }
+        if let Some(value) = self.look.as_ref().and_then(|device| device.read(port, width)) {
+            return PortAnswer::Value(value);
         }
         let value = match port {
             PCI_ADDRESS if width == IoWidth::Dword => self.pci_address,
@@ -127,6 +140,9 @@ impl Ports {
         let value = value & width.mask() as u32;
         if self.scratch.as_mut().is_some_and(|device| device.write(port, width, value)) {
             return PortAnswer::Done;
+        }
+        if self.look.as_mut().is_some_and(|device| device.write(port, width, value)) {
+            return PortAnswer::Look(value);
         }
         match port {
             verdict::PORT if self.has_debug_exit => return PortAnswer::Verdict(value),

@@ -58,6 +58,7 @@ impl Bench {
             guest: GuestMemory::new(16 << 20, 0x1_0000),
             page_level: PageLevel::Size4K,
             dirty_pages: false,
+            is_curious: false,
             conversion: Conversion::new(MapGpaMode::Honest),
         };
         Self {
@@ -70,6 +71,19 @@ impl Bench {
             td,
             limit_ms: 0,
         }
+    }
+
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Vmm<'_>, &mut Td) -> T) -> T {
+        let mut vmm = Vmm {
+            module: &mut self.module,
+            memory: &mut self.memory,
+            devices: &mut self.devices,
+            cpu: &mut self.cpu,
+            pool: self.pool.clone(),
+        };
+        let result = work(&mut vmm, &mut self.td);
+        self.pool = vmm.pool;
+        result
     }
 
     pub(super) fn serve(&mut self, regs: &mut Regs) -> Result<(), End> {
