@@ -20,6 +20,7 @@ mod options;
 mod power_off;
 mod profiles;
 mod rbp;
+mod release;
 mod retries;
 mod script;
 mod seamcall;

@@ -95,6 +95,11 @@ xflags::xflags! {
             /// Where to write the image.
             optional --output file: PathBuf
         }
+        /// Writes the files of a release: td.fd, tdlet-smoke and SHA256SUMS.
+        cmd dist {
+            /// Where to write them instead of target/dist.
+            optional --output folder: PathBuf
+        }
         /// Runs the host tests, then the booted tests; ends with `N passed, N failed`.
         cmd test {
             /// QEMU to use: a path, or a command with arguments.
@@ -170,6 +175,7 @@ pub enum XtaskCmd {
     Run(Run),
     Smoke(Smoke),
     Image(Image),
+    Dist(Dist),
     Test(Test),
     Build(Build),
     Bench(Bench),
@@ -218,6 +224,11 @@ pub struct Smoke {
 pub struct Image {
     pub kernel: Option<PathBuf>,
     pub append: Option<OptionText>,
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub struct Dist {
     pub output: Option<PathBuf>,
 }
 

@@ -7,6 +7,7 @@ mod bare;
 mod bench;
 mod build;
 mod ci;
+mod dist;
 mod doctor;
 mod flags;
 mod image;
@@ -40,6 +41,7 @@ fn dispatch(verb: XtaskCmd) -> anyhow::Result<ExitCode> {
     match verb {
         XtaskCmd::Run(flags) => run::run(&sh, &flags),
         XtaskCmd::Smoke(flags) => smoke::run(&sh, &flags),
+        XtaskCmd::Dist(flags) => dist::run(&sh, &flags),
         XtaskCmd::Image(flags) => image::run(&sh, &flags),
         XtaskCmd::Test(flags) => test::run(&sh, &flags),
         XtaskCmd::Build(flags) => build::run(&sh, &flags),
