@@ -30,12 +30,15 @@ fn convert(kernel: &mut Kernel) -> Verdict {
     for (pages, rounds) in PLAN {
         let mut convert = Convert { kernel, pages, secret, moved: 0 };
         // Page tables are made once and stay.
-        let first = convert.round(0);
+        let first = convert.round(0).and(host::finds_no(secret));
         let before = Heap.used_bytes();
         let all = first.and_then(|()| (1..rounds).try_for_each(|round| convert.round(round)));
         let moved = convert.moved;
         if let Err(why) = &all {
             println!("convert: {why}");
+            if let Err(why) = host::finds_no(secret) {
+                println!("convert: {why}");
+            }
         }
         let Numbers { shared_bytes, lost_bytes } = shared::numbers();
         let used = Heap.used_bytes();
@@ -49,6 +52,45 @@ fn convert(kernel: &mut Kernel) -> Verdict {
     }
     println!("convert: all pages are back");
     Verdict::Passed
+}
+
+/// The host's device for looks, where there is one.
+mod host {
+    use kernel::io::Port;
+
+    use super::Why;
+
+    const READ: u32 = 1;
+    const COUNT: u32 = 2;
+    const DONE: u32 = 1;
+
+    /// The host has the lower half of `mark` at a shared address, and finds it in its memory.
+    pub(super) fn sees(address: u64, mark: u64) -> Result<(), Why> {
+        let there = look(address, READ).is_none_or(|there| there == mark as u32);
+        let found = look(mark, COUNT).is_none_or(|times| times != 0);
+        if there && found { Ok(()) } else { Err(Why::NotSeen(address)) }
+    }
+
+    /// The host finds the word nowhere in its memory.
+    pub(super) fn finds_no(secret: u64) -> Result<(), Why> {
+        match look(secret, COUNT) {
+            None => Ok(()),
+            Some(0) => {
+                kernel::println!("convert: the host finds no secret");
+                Ok(())
+            }
+            Some(times) => Err(Why::Found(times)),
+        }
+    }
+
+    /// The result of a command with this operand. None: no host looks.
+    fn look(operand: u64, command: u32) -> Option<u32> {
+        let [low, high, commands, result] = [0x5B0, 0x5B4, 0x5B8, 0x5BC].map(Port::<u32>::new);
+        low.write(operand as u32).ok()?;
+        high.write((operand >> 32) as u32).ok()?;
+        commands.write(command).ok()?;
+        (commands.read().ok()? == DONE).then(|| result.read().ok()).flatten()
+    }
 }
 
 struct Convert<'a> {
@@ -70,14 +112,17 @@ impl Convert<'_> {
             if page.iter().any(|byte| *byte != 0) {
                 return Err(Why::NotZero("shared", pages.address() + offset as u64));
             }
-            let mark = u64::from(round) << 32 | offset as u64;
-            pages.write(offset, &mark).map_err(|_| Why::Bounds)?;
+            pages.write(offset, &mark(round, offset)).map_err(|_| Why::Bounds)?;
         }
         for offset in (0..pages.len()).step_by(PAGE) {
-            let mark: u64 = pages.read(offset).map_err(|_| Why::Bounds)?;
-            if mark != u64::from(round) << 32 | offset as u64 {
-                return Err(Why::NotKept(mark));
+            let found: u64 = pages.read(offset).map_err(|_| Why::Bounds)?;
+            if found != mark(round, offset) {
+                return Err(Why::NotKept(found));
             }
+        }
+        if round == 0 {
+            host::sees(pages.address(), mark(0, 0))?;
+            host::finds_no(self.secret)?;
         }
         pages.into_private().map_err(Why::Conversion)
     }
@@ -118,6 +163,10 @@ enum Why {
     NotZero(&'static str, u64),
     /// Shared memory did not keep what was written: this is there.
     NotKept(u64),
+    /// The host has other bytes at a shared address.
+    NotSeen(u64),
+    /// The host finds the secret in its memory, so often.
+    Found(u32),
     /// No memory, or an access beyond it.
     Bounds,
 }
@@ -128,9 +177,16 @@ impl fmt::Display for Why {
             Self::Conversion(error) => write!(f, "{error}"),
             Self::NotZero(side, address) => write!(f, "{side} memory at {address:#x} is not zero"),
             Self::NotKept(value) => write!(f, "shared memory became {value:#x}"),
+            Self::NotSeen(address) => write!(f, "the host has no mark at {address:#x}"),
+            Self::Found(times) => write!(f, "the host finds the secret {times} times"),
             Self::Bounds => f.write_str("memory is too small"),
         }
     }
+}
+
+/// What is written to a shared page, for all to see.
+fn mark(round: u32, offset: usize) -> u64 {
+    0x6B72_616D << 32 ^ u64::from(round) << 32 ^ offset as u64
 }
 
 /// Eight bytes that nobody else has.
