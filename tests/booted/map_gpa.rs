@@ -30,7 +30,7 @@ unshare many: accepted and zero
 
 fn boot(name: &str, config: &str) -> Report {
     let options = fixture::options(&format!("map-gpa-{name}"), "map_gpa");
-    let timeout = Duration::from_secs(60);
+    let timeout = Duration::from_mins(1);
     fixture::boot(&Options { config: config.into(), timeout, ..options })
 }
 
