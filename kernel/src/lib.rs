@@ -31,11 +31,13 @@ pub mod memory;
 pub mod msr;
 pub mod options;
 pub mod panic;
+pub mod pci;
 pub mod shell;
 pub mod td;
 pub mod time;
 mod traps;
 pub mod ve;
+pub mod virtio;
 
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 

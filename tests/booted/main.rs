@@ -27,3 +27,4 @@ mod seamcall;
 mod shell;
 mod ve;
 mod versions;
+mod virtio;

@@ -39,15 +39,16 @@ pub(crate) fn build(sh: &Shell, packages: &[&str]) -> Result<()> {
 /// The same with another profile.
 ///
 /// What the image is made of is compiled by itself: cargo unites the features that all
-/// packages of one call want of a dependency, and the image would depend on its company.
+/// packages of one call want of a dependency, and the image would depend on its company. The
+/// payloads are apart, too: with the kernel's dependencies come features that need a heap.
 pub(crate) fn build_with(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     eprintln!("building {}", packages.join(", "));
-    let (td, others): (Vec<&str>, Vec<&str>) =
-        packages.iter().partition(|package| TD.contains(package) || package.starts_with(APP));
-    [td, others]
-        .iter()
-        .filter(|part| !part.is_empty())
-        .try_for_each(|part| cargo(sh, profile, part))
+    let is_alone =
+        |package: &&str| TD.contains(package) || *package == PAYLOADS || package.starts_with(APP);
+    let (alone, together): (Vec<&str>, Vec<&str>) = packages.iter().copied().partition(is_alone);
+    let alone = alone.iter().map(core::slice::from_ref);
+    let together = Some(&together[..]).filter(|packages| !packages.is_empty());
+    alone.chain(together).try_for_each(|part| cargo(sh, profile, part))
 }
 
 fn cargo(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {

@@ -56,7 +56,7 @@ static LAYOUT: Once<Layout> = Once::new();
 const PHYSICAL_END_MIN: u64 = 4 << 30;
 
 /// GPAs of the mapped device pages, SHARED bit included; 0 is free.
-static DEVICES: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+static DEVICES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
 /// The last page that was found to be private memory when code was read from it; forgotten when
 /// a mapping changes.
