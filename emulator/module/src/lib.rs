@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod faults;
 pub mod injection;
 pub mod machine;
 pub mod module;

@@ -4,10 +4,13 @@
 //! TD, every address in them, and every byte of the VMM's memory. The module answers
 //! with a status, an exception or a TD exit, and never panics.
 
+use core::mem;
+
 use abi::leaf::{tdg as tdg_leaf, tdh as tdh_leaf};
 use abi::tdmr::{MAX_TDMRS, TdmrInfo};
 use abi::{Counts, Operand, Regs, Status};
 
+use crate::faults::Faults;
 use crate::host_priority;
 use crate::injection::{self, Injections, Side};
 use crate::kot::Kot;
@@ -16,7 +19,7 @@ use crate::machine::{
 };
 use crate::report;
 use crate::sys::SysState;
-use crate::td::tdvps::Tdvps;
+use crate::td::tdvps::{LastExit, Tdvps};
 use crate::td::{Td, TdInfo};
 use crate::td_exit;
 use crate::tdg::{self, Call};
@@ -52,6 +55,8 @@ pub struct ModuleConfig {
     pub rbp_clobbered_on_async_exit: bool,
     /// Statuses to end calls with.
     pub injections: Injections,
+    /// What goes wrong.
+    pub faults: Faults,
 }
 
 impl Default for ModuleConfig {
@@ -65,6 +70,7 @@ impl Default for ModuleConfig {
             cpuid_config: [[0; 4]; 12],
             rbp_clobbered_on_async_exit: false,
             injections: Injections::NONE,
+            faults: Faults::NONE,
         }
     }
 }
@@ -118,7 +124,10 @@ impl Module {
         let answer = match checked.and_then(|leaf| self.injected_seamcall(leaf, gpr)) {
             Err(status) => status,
             Ok(tdh_leaf::VP_ENTER) => match tdh::vp_enter::run(self, m, gpr, xmm) {
-                Ok(vcpu) => return AfterSeamcall::EnterTd(vcpu),
+                Ok(vcpu) => {
+                    self.spoil_vmcall(m, vcpu);
+                    return AfterSeamcall::EnterTd(vcpu);
+                }
                 Err(status) => status,
             },
             Ok(leaf) => {
@@ -159,6 +168,19 @@ impl Module {
         Err(status)
     }
 
+    /// A VP.VMCALL ends at the next TDH.VP.ENTER.
+    fn spoil_vmcall(&mut self, m: &mut dyn Machine, v: VcpuId) {
+        if self.config.faults.are_none() {
+            return;
+        }
+        let mut tdvps = Tdvps::load(m, v.tdvpr);
+        if tdvps.last_exit == LastExit::Tdvmcall as u32 {
+            let operands = [tdvps.gprs.rcx, tdvps.gprs.rdx];
+            self.config.faults.outputs(tdg_leaf::VP_VMCALL, &operands, &mut tdvps.gprs);
+            tdvps.store(m, v.tdvpr);
+        }
+    }
+
     /// The status that a TDCALL with these registers is to end with, if one is injected.
     fn injected_tdcall(&mut self, m: &dyn Machine, v: VcpuId) -> Option<Status> {
         if self.config.injections.are_none() {
@@ -181,9 +203,13 @@ impl Module {
         }
         let report_key = *self.report_key.get_or_insert_with(|| report::new_key(m));
         let injected = self.injected_tdcall(m, v);
+        let mut faults = mem::take(&mut self.config.faults);
         let mut call = Call::load(self, m, v, report_key);
-        let rax = call.tdvps.gprs.rax;
-        let answer = if let Some(status) = injected {
+        let Regs { rax, rcx, rdx, .. } = call.tdvps.gprs;
+        call.faults = faults.call(rax & 0xFFFF, &[rcx, rdx]);
+        let answer = if call.faults.is_dropped {
+            Ok(Status::SUCCESS)
+        } else if let Some(status) = injected {
             injection::clear_guest_outputs(rax & 0xFFFF, &mut call.tdvps.gprs);
             Ok(status)
         } else {
@@ -191,8 +217,10 @@ impl Module {
         };
         let answer = host_priority::settle(&mut call, answer);
         if let Ok(status) = answer {
+            faults.outputs(rax & 0xFFFF, &[rcx, rdx], &mut call.tdvps.gprs);
             call.finish(status);
         }
+        self.config.faults = faults;
         let outcome = answer.map_or_else(|outcome| outcome, |_| Outcome::Done);
         if outcome.finishes_tdcall() {
             Td::count(m, v.tdr, |counts| counts.record_tdcall(rax & 0xFFFF));
@@ -209,6 +237,16 @@ impl Module {
     /// Whether the vCPU that TDH.VP.ENTER let in starts with a #VE; says so once.
     pub fn takes_ve_at_entry(&mut self, m: &mut dyn Machine, v: VcpuId) -> bool {
         zero_step::take_ve(m, v.tdvpr)
+    }
+
+    /// The answer of CPUID, with what is to be wrong about it; `None` is #VE.
+    pub fn spoiled_cpuid(
+        &mut self,
+        leaf: u32,
+        subleaf: u32,
+        right: Option<[u32; 4]>,
+    ) -> Option<[u32; 4]> {
+        self.config.faults.cpuid(leaf, subleaf, right)
     }
 
     /// Turns a TD exit into the VMM's registers and the vCPU's state. For a VMCALL

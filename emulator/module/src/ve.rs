@@ -3,6 +3,7 @@
 use abi::ExitReason;
 use abi::exit::ExtendedQualification;
 
+use crate::faults::Place;
 use crate::machine::{Exception, Machine, Outcome, TdExit, VcpuId};
 use crate::module::Module;
 use crate::sept::SeptState;
@@ -113,6 +114,7 @@ impl Module {
                     zero_step::note_exit(m, v);
                     return exit(ExtendedQualification::NONE);
                 }
+                let qualification = self.spoiled(ExitReason::EPT_VIOLATION, qualification);
                 hardware_ve(m, v, tdvps, fault, qualification)
             }
             ViolationKind::Private(SeptState::Pending) => {
@@ -142,11 +144,18 @@ impl Module {
         length: u32,
         info: u32,
     ) -> Outcome {
+        let qualification = self.spoiled(reason, qualification);
         let mut area = ept_area(qualification, 0, None);
         area.reason = u32::from(reason.0);
         area.length = length;
         area.info = info;
         inject_ve(m, v, area)
+    }
+
+    /// The qualification of a #VE, with what is to be wrong about it.
+    fn spoiled(&mut self, reason: ExitReason, qualification: u64) -> u64 {
+        let wrong = self.config.faults.at(Place::Ve(reason.0), &[qualification]);
+        qualification ^ wrong.unwrap_or(0)
     }
 }
 

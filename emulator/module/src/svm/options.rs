@@ -8,12 +8,14 @@
 //! | `seamcall=gp` | TDX is off in the firmware: SEAMCALL is #GP, and no key is private |
 //! | `vmx=off` | VMX is off in the firmware: VMXON is #GP, SEAMCALL #UD |
 //! | `inject=<rule>` | calls that end with a status which needs another processor: see [`crate::injection`]; up to eight |
+//! | `fault=<rule>` | what the module or the CPU does wrong: see [`crate::faults`]; up to eight |
 //!
 //! Of `seamcall` and `vmx` the last one on the line counts.
 
 use core::fmt;
 
 use super::vmx::Platform;
+use crate::faults::{self, Faults};
 use crate::injection::{self, Injections};
 
 /// Parsed options.
@@ -27,6 +29,8 @@ pub(super) struct Options {
     pub platform: Platform,
     /// `inject`.
     pub injections: Injections,
+    /// `fault`.
+    pub faults: Faults,
 }
 
 /// A word that is no option.
@@ -38,6 +42,8 @@ pub(super) enum BadWord<'a> {
     Unknown(&'a str),
     /// The injection can not be.
     Injection(&'a str, injection::Refused),
+    /// The fault can not be.
+    Fault(&'a str, faults::Refused),
 }
 
 impl fmt::Display for BadWord<'_> {
@@ -46,6 +52,7 @@ impl fmt::Display for BadWord<'_> {
             Self::NotUtf8 => f.write_str("the options are not UTF-8"),
             Self::Unknown(word) => write!(f, "no such option: {word}"),
             Self::Injection(word, why) => write!(f, "option {word} {why}"),
+            Self::Fault(word, why) => write!(f, "option {word} {why}"),
         }
     }
 }
@@ -71,6 +78,9 @@ impl Options {
             ("vmx", "off") => self.platform = Platform::VmxOff,
             ("inject", rule) => {
                 self.injections.add(rule).map_err(|why| BadWord::Injection(word, why))?;
+            }
+            ("fault", rule) => {
+                self.faults.add(rule).map_err(|why| BadWord::Fault(word, why))?;
             }
             _ => return Err(unknown),
         }
@@ -127,6 +137,19 @@ mod tests {
         let error = Options::parse(word.as_bytes()).unwrap_err();
         assert_eq!(error, BadWord::Injection(word, Refused::NotSpontaneous));
         let text = "option inject=tdh.6:0:1 names a status that this leaf does not give by itself";
+        assert_eq!(format!("{error}"), text);
+    }
+
+    #[test]
+    fn faults_are_collected_and_bad_ones_say_why() {
+        let mut faults = Faults::NONE;
+        assert_eq!(faults.add("ve.30:1:1"), Ok(()));
+        let parsed = Options::parse(b"fault=ve.30:1:1");
+        assert_eq!(parsed.map(|options| options.faults), Ok(faults));
+        assert_eq!(Options::parse(b"").map(|options| options.faults), Ok(Faults::NONE));
+        let error = Options::parse(b"fault=ve.30:1").unwrap_err();
+        let text =
+            "option fault=ve.30:1 is no ve, out, cpuid, report, drop or keep with its numbers";
         assert_eq!(format!("{error}"), text);
     }
 }

@@ -168,6 +168,7 @@ fn config(ram: &Ram, xfam: u64, options: &Options) -> ModuleConfig {
         xfam,
         rbp_clobbered_on_async_exit: options.clobber_rbp,
         injections: options.injections.clone(),
+        faults: options.faults.clone(),
         ..ModuleConfig::default()
     };
     let above = ram.ranges().iter().filter(|range| range.0 >= OWN.1);

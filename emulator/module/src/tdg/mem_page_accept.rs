@@ -33,6 +33,8 @@ pub(crate) fn run(call: &mut Call<'_>) -> Answer {
 
 fn accept(call: &mut Call<'_>, walk: &Walk) {
     let page = walk.entry.page();
-    call.m.zero(page, size_of_level(walk.level));
+    if !call.faults.keeps_content {
+        call.m.zero(page, size_of_level(walk.level));
+    }
     walk.set(call.m, Entry::leaf(page, SeptState::Mapped));
 }

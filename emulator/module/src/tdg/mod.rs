@@ -26,6 +26,7 @@ use abi::exit::ExtendedQualification;
 use abi::leaf::tdg;
 use abi::{Operand, Status};
 
+use crate::faults::CallFaults;
 use crate::machine::{Machine, Outcome, VcpuId};
 use crate::module::{Module, tdcall_is_versioned};
 use crate::report;
@@ -46,6 +47,8 @@ pub(crate) struct Call<'a> {
     pub tdvps: Tdvps,
     /// Key of the MAC in TDREPORTs.
     pub report_key: report::Key,
+    /// What goes wrong with it.
+    pub faults: CallFaults,
 }
 
 impl<'a> Call<'a> {
@@ -57,7 +60,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let td = Td::load(m, v.tdr);
         let tdvps = Tdvps::load(m, v.tdvpr);
-        Self { module, m, v, td, tdvps, report_key }
+        Self { module, m, v, td, tdvps, report_key, faults: CallFaults::default() }
     }
 
     /// Puts the status into RAX and stores the vCPU.

@@ -5,6 +5,7 @@
 
 use abi::report::{REPORT_ALIGNMENT, REPORT_DATA_BYTES};
 use abi::{Operand, Status};
+use zerocopy::IntoBytes;
 
 use super::{Answer, Call};
 use crate::phys::{load, store};
@@ -27,7 +28,12 @@ pub(crate) fn run(call: &mut Call<'_>) -> Answer {
     // One copy, made before the report's page is looked up.
     let data: [u8; REPORT_DATA_BYTES] = load(call.m, data);
     let report = call.any_operand(report_gpa, Operand::Rcx, Access::READ_WRITE)?;
-    let made = report::make(&call.report_key, &call.td.tdcs, data);
+    let mut made = report::make(&call.report_key, &call.td.tdcs, data);
+    if let Some((offset, wrong)) = call.faults.report
+        && let Some(byte) = made.as_mut_bytes().get_mut(offset)
+    {
+        *byte ^= wrong;
+    }
     store(call.m, report, &made);
     Ok(Status::SUCCESS)
 }

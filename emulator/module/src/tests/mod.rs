@@ -5,6 +5,7 @@ mod catalogue;
 mod debug_memory;
 mod entry;
 mod fake;
+mod faulty;
 mod guest;
 mod host;
 mod hostile;

@@ -84,14 +84,18 @@ impl Td<'_> {
             control: &tdvps.cpuid_control,
         };
         let (leaf, subleaf) = (tdvps.gprs.rax as u32, tdvps.gprs.rcx as u32);
-        match cpuid::answer(leaf, subleaf, &self.features, &mode, &vcpu, &cpu::cpuid) {
-            CpuidAnswer::Values(values) => {
+        let right = match cpuid::answer(leaf, subleaf, &self.features, &mode, &vcpu, &cpu::cpuid) {
+            CpuidAnswer::Values(values) => Some(values),
+            CpuidAnswer::Ve => None,
+        };
+        match self.module.spoiled_cpuid(leaf, subleaf, right) {
+            Some(values) => {
                 let [eax, ebx, ecx, edx] = values.map(u64::from);
                 let gprs = self.vcpu.gprs.get();
                 (gprs.rax, gprs.rbx, gprs.rcx, gprs.rdx) = (eax, ebx, ecx, edx);
                 self.finish(&found)
             }
-            CpuidAnswer::Ve => self.plain_ve(ExitReason::CPUID, &found),
+            None => self.plain_ve(ExitReason::CPUID, &found),
         }
     }
 
