@@ -14,6 +14,7 @@
 //! | `features` | `monitor`, `pconfig`, `wbinvd`, `scratch-port`, `cross-td`, `dirty-pages`, `no-debug-exit`, `no-acpi`, `look`, with `+` between: see [`crate::features`] | none of them |
 //! | `map-gpa` | `honest`, or a way to be hostile: see [`MapGpaMode`] | `honest` |
 //! | `registers` | `plain`, or `poison`: see [`crate::registers`] | `plain` |
+//! | `answer`, `status` | bits of VP.VMCALL's answers that are wrong: see [`crate::vmcall::WrongAnswers`] | none |
 //!
 //! Anything else is refused: a misspelt key must not run another test than was meant.
 
@@ -26,6 +27,7 @@ use abi::{GpaWidth, PAGE_SIZE, PageLevel};
 use crate::conversion::MapGpaMode;
 use crate::features::Features;
 use crate::registers::Treatment;
+use crate::vmcall::{Part, WrongAnswers};
 
 /// The most memory that a TD can have: a bound for arithmetic, not for taste.
 const MAX_MEMORY: u64 = 1 << 40;
@@ -67,6 +69,8 @@ pub struct Config {
     pub map_gpa: MapGpaMode,
     /// How the TD's registers are treated.
     pub registers: Treatment,
+    /// What the TD is answered wrong.
+    pub wrong: WrongAnswers,
 }
 
 impl Config {
@@ -90,6 +94,7 @@ impl Config {
             features: Features::empty(),
             map_gpa: MapGpaMode::Honest,
             registers: Treatment::Plain,
+            wrong: WrongAnswers::NONE,
         };
         let pairs = || text.split(',').filter(|pair| !pair.is_empty());
         for (index, pair) in pairs().enumerate() {
@@ -145,6 +150,8 @@ impl Config {
                 let bytes = number(value).filter(|bytes| bytes.is_multiple_of(PAGE_SIZE));
                 self.unlisted = bytes.ok_or_else(bad)?;
             }
+            "answer" => self.wrong = self.wrong.with(Part::Value, value).ok_or_else(bad)?,
+            "status" => self.wrong = self.wrong.with(Part::Status, value).ok_or_else(bad)?,
             "features" => self.features = Features::parse(value).ok_or_else(bad)?,
             "map-gpa" => self.map_gpa = MapGpaMode::parse(value).ok_or_else(bad)?,
             "registers" => {
@@ -254,6 +261,7 @@ mod tests {
             features: Features::empty(),
             map_gpa: MapGpaMode::Honest,
             registers: Treatment::Plain,
+            wrong: WrongAnswers::NONE,
         };
         assert_eq!(config, expected);
     }
@@ -262,7 +270,8 @@ mod tests {
     fn every_key_is_read() {
         let text =
             b"attributes=0x0,gpaw=52,vcpus=1,pages=2m,timeout=250,probe=read-private,flags=0x2,\
-              unlisted=4096,features=pconfig+wbinvd,map-gpa=retry-each,registers=poison,memory=8192\n";
+              unlisted=4096,features=pconfig+wbinvd,map-gpa=retry-each,registers=poison,\
+              answer=io@80^1,memory=8192\n";
         let expected = Config {
             memory: 8192,
             attributes: 0,
@@ -275,6 +284,7 @@ mod tests {
             features: Features::PCONFIG | Features::WBINVD,
             map_gpa: MapGpaMode::RetryEach,
             registers: Treatment::Poison,
+            wrong: WrongAnswers::NONE.with(Part::Value, "io@80^1").unwrap(),
         };
         assert_eq!(Config::parse(text), Ok(expected));
     }
@@ -307,6 +317,8 @@ mod tests {
             ("memory=8192,unlisted=1", bad("unlisted")),
             ("memory=4096,unlisted=4096", bad("unlisted")),
             ("memory=4096,registers=1", bad("registers")),
+            ("memory=4096,answer=hlt^1", bad("answer")),
+            ("memory=4096,status=io", bad("status")),
         ] {
             assert_eq!(Config::parse(text.as_bytes()), Err(error), "{text}");
         }

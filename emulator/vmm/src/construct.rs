@@ -142,6 +142,7 @@ pub fn vcpu(
         ioapic: Ioapic::default(),
         posted: PostedInterrupts::new(descriptor),
         clock,
+        wrong: config.wrong,
     })
 }
 

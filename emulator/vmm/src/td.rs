@@ -10,7 +10,7 @@ use crate::lapic::{Lapic, Now};
 use crate::pool::Pool;
 use crate::seam::{Cpu, Devices, Memory, Seamcall};
 use crate::shared_ept::SharedEpt;
-use crate::vmcall::{Ioapic, Msrs, Ports};
+use crate::vmcall::{Ioapic, Msrs, Ports, WrongAnswers};
 
 /// The vector by which the processor is told of a posted interrupt: Linux's.
 pub(crate) const NOTIFICATION_VECTOR: u8 = 0xF2;
@@ -96,6 +96,8 @@ pub struct Vcpu {
     pub(crate) features: Features,
     pub(crate) posted: PostedInterrupts,
     pub(crate) clock: TdClock,
+    /// What it is answered wrong.
+    pub(crate) wrong: WrongAnswers,
 }
 
 /// How the TD's time stamp counter follows from the processor's. [ABI-H 4.6]

@@ -12,6 +12,7 @@ mod mmio;
 pub mod msr;
 mod ports;
 mod scratch;
+mod wrong;
 
 pub use fatal::FatalText;
 pub use look::Look;
@@ -19,6 +20,7 @@ pub use mmio::Ioapic;
 pub use msr::Msrs;
 pub use ports::{PortAnswer, Ports};
 pub use scratch::Scratch;
+pub use wrong::{Part, WrongAnswers};
 
 use abi::ghci::function;
 use abi::{GhciStatus, Gpa, IoWidth, Regs, SharedGpa};
@@ -49,6 +51,7 @@ pub fn serve(
         regs.r10 = if regs.r10 == KVM_HC_VAPIC_POLL_IRQ { 0 } else { KVM_ENOSYS };
         return Ok(());
     }
+    let question = wrong::Question::of(regs, td.width.shared_mask());
     let status = match regs.r11 {
         function::CPUID => cpuid_call(vmm, regs),
         function::HLT => idle::halt(vmm, vcpu, watchdog, regs.r12 != 0)?,
@@ -66,6 +69,7 @@ pub fn serve(
         _ => GhciStatus::SUBFUNC_UNSUPPORTED,
     };
     regs.r10 = status.0;
+    vcpu.wrong.spoil(question, regs);
     Ok(())
 }
 

@@ -49,6 +49,7 @@ impl Bench {
             ioapic: Ioapic::default(),
             posted: PostedInterrupts::new(descriptor),
             clock: TdClock { offset: 0, multiplier: 1 << 48 },
+            wrong: WrongAnswers::NONE,
         };
         let td = Td {
             tdr: page,
