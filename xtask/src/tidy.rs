@@ -22,8 +22,8 @@ const MAY_BE_UNSAFE: [(&str, &str); 11] = [
     ("boot/src/", "bootinfo enter entry fatal memory td testing/oracle"),
     (
         "kernel/src/",
-        "attest checks/io checks/mmio checks/msr checks/refused checks/registers checks/time console \
-         debug exit interrupts memory/bytes memory/heap memory/live memory/mod memory/shared/copy \
+        "attest checks/io checks/memory checks/mmio checks/msr checks/refused checks/registers \
+         checks/time console debug exit interrupts memory/bytes memory/heap memory/live memory/mod memory/shared/copy \
          memory/shared/machine memory/shared/pages memory/store msr shell/commands/raw td traps \
          ve/emulate/tests/native virtio/hal",
     ),

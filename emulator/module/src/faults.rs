@@ -8,7 +8,7 @@
 //! | `cpuid.<leaf>.<register>:<nth>:<xor>[:<operand>]` | an answer of CPUID; operand: the sub-leaf. A leaf that raises #VE answers, too, as if it were zero |
 //! | `report.<offset>:<nth>:<xor>` | a byte of a finished TDREPORT |
 //! | `drop.<leaf>:<nth>[:<operand>]` | a TDCALL succeeds without having done anything; operand as for `out` |
-//! | `keep:<nth>` | TDG.MEM.PAGE.ACCEPT leaves in the page what was there |
+//! | `keep:<nth>[:<operand>]` | TDG.MEM.PAGE.ACCEPT leaves in the page what was there; operand as for `out` |
 //!
 //! Reasons, leaves of TDCALL, offsets and `nth` are decimal; leaves of CPUID, `xor` and operands
 //! are hexadecimal. `nth` counts the events that fit, from 1; 0 is each of them. The bits of
@@ -190,7 +190,7 @@ impl Place {
     }
 
     const fn has_operand(self) -> bool {
-        !matches!(self, Self::Report(_) | Self::Keep)
+        !matches!(self, Self::Report(_))
     }
 
     /// Whether what goes wrong there is wide enough for these bits.

@@ -17,7 +17,8 @@ pub(super) fn info(steps: &mut Steps, kernel: &mut Kernel) {
     let base = ghci::get_td_vmcall_info(0);
     steps.holds("GetTdVmCallInfo: the base functions are there", base.is_ok());
     if let Ok([_, b, c, d]) = Td.cpuid(HYPERVISOR, 0) {
-        println!("# hypervisor: {}", [b, c, d].map(u32::to_le_bytes).as_flattened().escape_ascii());
+        let name = [b, c, d].map(u32::to_le_bytes);
+        println!("# hypervisor: {}", text(name.as_flattened()).escape_ascii());
     }
     if !kernel.vp.has_sys_rd {
         return;
@@ -30,4 +31,10 @@ pub(super) fn info(steps: &mut Steps, kernel: &mut Kernel) {
         [Ok(major), Ok(minor)] => println!("# TDX module {major}.{minor}"),
         [Err(status), _] | [_, Err(status)] => println!("# TDX module: no version ({status})"),
     }
+}
+
+/// The bytes without the zeros at their end.
+fn text(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or(bytes)
 }

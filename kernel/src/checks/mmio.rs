@@ -24,6 +24,8 @@ const LAST_ENTRY: u32 = 0x10 + 2 * 23;
 const MASKED_ENTRY: u64 = 1 << 16 | 0xEE;
 /// A register number without a register, whose top bit is set.
 const NEGATIVE: u32 = 0xBE;
+/// The same, with a byte above it.
+const WORD: u64 = 0xA5BE;
 
 /// Qualification bits 1:0: what the access was.
 const READ: u64 = 1;
@@ -38,6 +40,14 @@ pub(super) fn dword(steps: &mut Steps, kernel: &mut Kernel) {
     ioapic.write("MMIO W", 0, LAST_ENTRY.into(), || store_immediate(page));
     ioapic.write("MMIO W", WINDOW, MASKED_ENTRY, || store(window, MASKED_ENTRY as u32));
     ioapic.read("MMIO R", WINDOW, MASKED_ENTRY, || load(window));
+}
+
+/// Words of the selector, which keeps a byte of each.
+pub(super) fn word(steps: &mut Steps, kernel: &mut Kernel) {
+    let mut ioapic = Ioapic::new(steps, kernel);
+    let page = ioapic.page();
+    ioapic.write("MOV AX", 0, WORD, || store_word(page));
+    ioapic.read("MOV AX", 0, PATTERN & !0xFFFF | WORD & 0xFF, || load_word(page));
 }
 
 /// Bytes, of AH and of AL.
@@ -126,6 +136,26 @@ fn store_high_byte(register: *mut u32) {
         asm!("mov byte ptr [rdi], ah", in("rdi") register, in("eax") NEGATIVE << 8,
              options(nostack, preserves_flags));
     }
+}
+
+/// 66 89: AX; the rest of RAX is not for the host.
+fn store_word(register: *mut u32) {
+    // SAFETY: selects a register of the mapped IOAPIC.
+    unsafe {
+        asm!("mov word ptr [rdi], ax", in("rdi") register, in("rax") PATTERN & !0xFFFF | WORD,
+             options(nostack, preserves_flags));
+    }
+}
+
+/// 66 8B: AX, the rest of RAX untouched.
+fn load_word(register: *mut u32) -> u64 {
+    let mut rax = PATTERN;
+    // SAFETY: reads the selector of the mapped IOAPIC.
+    unsafe {
+        asm!("mov ax, word ptr [rdi]", in("rdi") register, inout("rax") rax,
+             options(nostack, preserves_flags));
+    }
+    rax
 }
 
 /// 8A: AL, the rest of RAX untouched.

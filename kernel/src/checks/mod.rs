@@ -9,11 +9,11 @@
 
 mod cpuid;
 mod disk;
-mod heap;
 mod hlt;
 mod host;
 mod identity;
 mod io;
+mod memory;
 mod mmio;
 mod msr;
 mod refused;
@@ -23,10 +23,11 @@ mod step;
 mod tap;
 mod time;
 
+use crate::memory::numbers;
 use crate::options::Options;
 use crate::td::{Td, Tdcall};
 use crate::virtio::Disk;
-use crate::{Kernel, Verdict, counts, memory, println};
+use crate::{Kernel, Verdict, counts, println};
 
 use self::step::Steps;
 
@@ -68,11 +69,13 @@ const CHECKS: &[Check] = &[
     check("wbinvd", |steps, _| refused::write_back(steps)),
     check("apic-write", |steps, _| refused::illegal_interrupt(steps)),
     check("mmio-32", mmio::dword),
+    check("mmio-16", mmio::word),
     check("mmio-8", mmio::byte),
     check("mmio-extend", mmio::extended),
     check("registers", |steps, _| registers::hygiene(steps)),
     check("no-rbp-mod", |steps, _| registers::rbp(steps)),
-    check("heap", |steps, _| heap::blocks(steps)),
+    check("accept", memory::accept),
+    check("convert", memory::convert),
     check("report", report::report),
     check("report-verify", report::verify),
     check("rtmr", report::rtmr),
@@ -122,7 +125,7 @@ fn banner(kernel: &Kernel) {
         vp.attributes.bits(),
         vp.vcpu_index,
         vp.num_vcpus,
-        memory::numbers().usable >> 10,
+        numbers().usable >> 10,
     );
     if !kernel.options.is_quiet {
         println!("# {:5}{:<8}{:<17}exit {:<11}{:<17}{HEADER}", "", "cause", "code", "qual", "gpa");

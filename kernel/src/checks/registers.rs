@@ -1,13 +1,15 @@
-//! Registers over a routed instruction: the #VE handler and the host leave all of them but
-//! the result's alone, XMM included.
-#![expect(unsafe_code, reason = "IN between patterns in registers")]
+//! Registers: a routed instruction leaves all of them but its result's alone, XMM included;
+//! and a call gives back, and shows to nobody, those that it does not name.
+#![expect(unsafe_code, reason = "IN and a call between patterns in registers")]
 
 use core::arch::asm;
 
 use abi::attributes::ConfigFlags;
 use abi::field::td;
+use abi::ghci::function;
 use abi::leaf::tdg;
-use tdcall::guest;
+use abi::{GhciStatus, Gpr, Regs, Status};
+use tdcall::guest::{self, Leaf};
 
 use super::step::Steps;
 use crate::counts;
@@ -17,8 +19,49 @@ const POST: u16 = 0x80;
 /// What register *n* holds: the pattern plus *n*.
 const PATTERN: u64 = 0x5EED_0000_0000_0100;
 
-/// R8, RBX, RCX, RSI, R9-R15, RBP and XMM7 hold what they held before.
+/// Registers that a call with the mask [`SHOWN`] keeps from the host.
+const HIDDEN: [Gpr; 10] = [
+    Gpr::Rdx,
+    Gpr::Rbx,
+    Gpr::Rsi,
+    Gpr::Rdi,
+    Gpr::R8,
+    Gpr::R9,
+    Gpr::R12,
+    Gpr::R13,
+    Gpr::R14,
+    Gpr::R15,
+];
+/// R10 and R11: the function.
+const SHOWN: u64 = Gpr::R10.bit() | Gpr::R11.bit();
+
+/// What belongs to the program stays.
 pub(super) fn hygiene(steps: &mut Steps) {
+    exception(steps);
+    call(steps);
+}
+
+/// GetTdVmCallInfo with too small a mask. R12 is its argument and holds no legal one, so the
+/// host's success says that it saw a zero there.
+fn call(steps: &mut Steps) {
+    let (r11, rcx) = (function::GET_TD_VMCALL_INFO, SHOWN);
+    let mut regs = Regs { r11, rcx, ..Regs::default() };
+    for (gpr, value) in HIDDEN.into_iter().zip(PATTERN..) {
+        regs[gpr] = value;
+    }
+    counts::vmcall(function::GET_TD_VMCALL_INFO);
+    // SAFETY: the function changes no memory.
+    let status = unsafe { guest::call(Leaf::new(tdg::VP_VMCALL as u16, 0), &mut regs) };
+    steps.equal("TDG.VP.VMCALL", status.0, Status::SUCCESS.0);
+    steps.equal("the host's answer", regs.r10, GhciStatus::SUCCESS.0);
+    let hidden = HIDDEN.into_iter().zip(PATTERN..);
+    let changed = hidden.filter(|(gpr, value)| regs[*gpr] != *value).count();
+    steps.equal("registers not shown that the call changed", changed as u64, 0);
+    steps.equal("RCX", regs.rcx, SHOWN);
+}
+
+/// R8, RBX, RCX, RSI, R9-R15, RBP and XMM7 hold what they held before.
+fn exception(steps: &mut Steps) {
     let mut after = [0_u64; 13];
     // SAFETY: reading the port has no effect. All registers are saved or declared; the
     // patterns go into `after` alone.

@@ -26,6 +26,7 @@ fn every_kind_of_the_table_is_read() {
         ("drop.2:0", (Place::Drop(2), 0, 0, None)),
         ("drop.22:1:1000", (Place::Drop(22), 1, 0, Some(0x1000))),
         ("keep:0", (Place::Keep, 0, 0, None)),
+        ("keep:1:800000", (Place::Keep, 1, 0, Some(0x80_0000))),
     ] {
         assert_eq!(rule(text), Some(expected), "{text}");
     }
@@ -58,7 +59,7 @@ fn what_is_no_fault_is_refused() {
         "drop.2:1:+1",
         "drop.2",
         "keep",
-        "keep:1:1",
+        "keep:1:1:1",
         "keep.6:1",
         "keep:x",
         "KEEP:1",
