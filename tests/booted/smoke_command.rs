@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use harness::{fixture, paths};
+use harness::{fixture, junit, paths, verdict};
 
 /// What is wrong with a TAP stream, and what it says. [TAP14]
 const TAP: &str = "
@@ -192,9 +192,13 @@ fn a_skipped_check_is_no_failure() {
     let file = fixture::scratch("command-skips").join("tap");
     let mut stream = harness::tap::Stream::new(fs::File::create(&file).unwrap());
     std::io::Write::write_all(&mut stream, report.console.as_bytes()).unwrap();
-    stream.finish(None).unwrap();
+    let results = stream.finish(None).unwrap();
     let said = tap(&file).unwrap_or_else(|error| panic!("{error}"));
     assert!(said.contains(" 0 not ok, 1 skipped, bail out false"), "{said}");
+    let document = junit::document(&results, &verdict::judge(&report)).unwrap();
+    let file = file.with_extension("xml");
+    fs::write(&file, document).unwrap();
+    assert_eq!(xsd(&file), Ok(String::new()));
 }
 
 #[test]
