@@ -5,12 +5,13 @@
 //! faults count what the kernel does before: of the fourth read of a port, three were others'.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use harness::tap::{Outcome, Results, Stream};
-use harness::{Options, Report, fixture, verdict};
+use harness::{Options, Report, Virtio, fixture, verdict};
 
 /// The image of `cargo xtask smoke`.
 pub(crate) fn image() -> PathBuf {
@@ -38,16 +39,39 @@ pub(crate) fn boot(name: &str, module: &str, vmm: &str) -> Report {
     fixture::boot(&Options { image: image(), module_options, config, ..options })
 }
 
-/// Boots with a fault: the check alone fails, all others are made, and the exit code is 1.
+/// Boots with a fault: the check alone fails.
 fn fails_alone(name: &str, module: &str, vmm: &str) {
-    let report = boot(name, module, vmm);
-    let results = results(&report);
+    is_alone(name, &boot(name, module, vmm));
+}
+
+/// The check alone fails, all others are made, and the exit code is 1.
+fn is_alone(name: &str, report: &Report) {
+    let results = results(report);
     let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
     let failed = results.checks.iter().filter(|check| failed(&check.outcome));
     let failed: Vec<&str> = failed.map(|check| &*check.name).collect();
     assert_eq!(failed, [name], "{report:#?}");
     assert!(results.is_complete(), "{report:#?}");
-    assert_eq!(verdict::judge(&report).code, verdict::FAILED, "{report:#?}");
+    assert_eq!(verdict::judge(report).code, verdict::FAILED, "{report:#?}");
+}
+
+/// Boots with a disk of zeros.
+fn boot_with_disk(test: &str, vmm: &str) -> Report {
+    let options = fixture::options(test, "td");
+    let disk = options.logs.join("disk.img");
+    fs::write(&disk, [0; 4096]).unwrap();
+    let (devices, config) = (vec![Virtio::Disk(disk)], vmm.to_owned());
+    fixture::boot(&Options { image: image(), devices, config, ..options })
+}
+
+/// The check that is made only where there is a disk.
+#[test]
+fn disk() {
+    let report = boot_with_disk("smoke-disk-passes", "");
+    assert_eq!(verdict::judge(&report).code, verdict::PASSED, "{report:#?}");
+    assert!(results(&report).checks.iter().any(|check| check.name == "disk"), "{report:#?}");
+    // A bit of the features that the first device offers: it is not one of virtio 1.
+    is_alone("disk", &boot_with_disk("smoke-disk", "answer=mmio@c0004004^1"));
 }
 
 /// Each check, the module's options and the VMM's configuration with which it fails.

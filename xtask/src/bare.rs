@@ -52,7 +52,7 @@ pub(crate) fn build_with(sh: &Shell, profile: &str, packages: &[&str]) -> Result
 }
 
 fn cargo(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
-    let selection = packages.iter().flat_map(|package| ["--package", package]);
+    let selection = selection(packages);
     let directory = paths::bare_target();
     cmd!(
         sh,
@@ -63,6 +63,13 @@ fn cargo(sh: &Shell, profile: &str, packages: &[&str]) -> Result<()> {
     .quiet()
     .run()
     .context("the bare binaries do not build")
+}
+
+/// The words that select these packages, with the binaries that only this file compiles.
+pub(crate) fn selection(packages: &[&str]) -> Vec<String> {
+    let bare = |package: &&&str| TD.contains(package) || EMULATOR.contains(package);
+    let features = packages.iter().filter(bare).map(|name| format!("--features={name}/bare"));
+    packages.iter().map(|name| format!("--package={name}")).chain(features).collect()
 }
 
 /// The package of the program `examples/NAME`.

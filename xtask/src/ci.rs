@@ -29,7 +29,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Ci) -> Result<ExitCode> {
 /// Clippy for what is compiled bare, as it is compiled.
 fn bare_clippy(sh: &Shell, packages: &[&str]) -> Result<()> {
     let (target, directory) = (bare::TARGET, paths::bare_target());
-    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    let packages = bare::selection(packages);
     cmd!(sh, "cargo clippy --release --target {target} --target-dir {directory} {packages...}")
         .args(["--", "-D", "warnings"])
         .env("RUSTFLAGS", bare::FLAGS)
