@@ -46,6 +46,10 @@ const TABLE: [(&str, u64); 18] = [
     ("vmcall vendor", r(&[2, 3, 6, 7, 8, 9, 12, 13, 14, 15]) | 0xFFFF << 16),
 ];
 
+/// The kernel's check of registers shows nothing but type and function, on purpose: the host has
+/// to find zeros in the others.
+const CHECKED: (&str, u64) = ("vmcall 0x10000", r(&[]));
+
 /// The typed functions, by the answers under which each is tried.
 const FUNCTIONS: [(&[&str], &[&str]); 3] = [
     (
@@ -117,18 +121,20 @@ fn boot(test: &str, image: &str, gpaw: u8, config: &str) -> (String, Vec<Seen>) 
     let options = fixture::options(&format!("hygiene-{test}"), image);
     let config = format!("registers=poison{config}");
     let report = fixture::boot(&Options { config, gpaw, ..options });
-    let failures: Vec<_> = report.console.lines().filter(|line| line.starts_with("FAIL")).collect();
+    let is_failure = |line: &&str| line.starts_with("FAIL") || line.starts_with("not ok");
+    let failures: Vec<_> = report.console.lines().filter(is_failure).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let book = registers::book(&report.vmm_log);
-    is_clean(&book);
+    is_clean(&book, image == "td");
     assert_eq!(report.exit, Exit::Verdict(abi::verdict::PASSED), "{report:#?}");
     (report.console, book)
 }
 
 /// Every mask is the least of its function, and nothing leaked.
-fn is_clean(book: &[Seen]) {
+fn is_clean(book: &[Seen], makes_checks: bool) {
     for (seen, mask) in book.iter().filter_map(|seen| Some((seen, seen.mask?))) {
-        let least = TABLE.iter().filter(|row| row.0 == seen.exit).map(|row| row.1);
+        let table = TABLE.iter().chain(Some(&CHECKED).filter(|_| makes_checks));
+        let least = table.filter(|row| row.0 == seen.exit).map(|row| row.1);
         let least: Vec<u64> = least.collect();
         assert!(least.contains(&mask), "{} exposes {mask:#x}, not {least:x?}", seen.exit);
         assert_eq!(mask & RBP, 0, "{} exposes RBP", seen.exit);
