@@ -1,4 +1,4 @@
-//! The kernel's TAP 14 stream, line by line as it arrives. [TAP14]
+//! The kernel's TAP 14 stream, line by line as it arrives. [TAP 14]
 //!
 //! What comes out is strict whatever comes in: the version is the first line, lines before it,
 //! and lines that are none of TAP's, become comments; a result that is out of order, or that the plan does

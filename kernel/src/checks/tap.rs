@@ -1,4 +1,4 @@
-//! The Test Anything Protocol, version 14, as far as the checks need it. [TAP14]
+//! The Test Anything Protocol, version 14, as far as the checks need it. [TAP 14]
 //!
 //! ```text
 //! TAP version 14

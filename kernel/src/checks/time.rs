@@ -14,7 +14,7 @@ const UNIT_HZ: u64 = 25_000_000;
 /// What a TD's frequency may be, in units. [ABI-H 9]
 const UNITS: core::ops::RangeInclusive<u64> = 4..=400;
 
-/// The ACPI timer, where [`crate::exit`]'s ports are. [TDVF 3.5]
+/// The ACPI timer, where [`mod@crate::exit`]'s ports are. [TDVF 3.5]
 const ACPI_TIMER: u16 = 0x608;
 const ACPI_TIMER_HZ: u64 = 3_579_545;
 /// It counts 24 bits.
