@@ -147,7 +147,8 @@ fn options(flags: &flags::Run, hardware: bool) -> Options {
 /// `target/td/td.fd` stays what `cargo xtask image` says.
 fn built(flags: &flags::Run, interactive: bool) -> PathBuf {
     if let Some(app) = &flags.app {
-        return paths::image(app);
+        // Payloads of the tests have names without a prefix.
+        return paths::image(&(bare::APP.to_owned() + app));
     }
     paths::image(match (&flags.append, interactive) {
         (_, true) => "td-shell",
